@@ -1,0 +1,4 @@
+//! The `admin` room.
+
+mod config;
+pub use config::Config;

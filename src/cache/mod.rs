@@ -1,0 +1,4 @@
+//! The `cache` room.
+
+mod config;
+pub use config::Config;

@@ -1,0 +1,45 @@
+//! A feed's settings.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// Where a feed's entries come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A text file or an artifact.
+    File(PathBuf),
+    /// The sample compiled into the program.
+    Sample,
+}
+
+/// How a feed's text is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// Told from the content.
+    Auto,
+    /// `0.0.0.0 name …`, as in `/etc/hosts`.
+    Hosts,
+    /// One name a line.
+    Plain,
+    /// `||name^` and `@@||name^`.
+    Adblock,
+    /// A response policy zone, as a zone file (draft-vixie-dnsop-dns-rpz).
+    Rpz,
+    /// An index made by `cenote compile`.
+    Artifact,
+}
+
+/// One feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The operator's name for it.
+    pub name: String,
+    /// Where it comes from.
+    pub source: Source,
+    /// How it is written.
+    pub format: Format,
+    /// Whether it may list a TLD or a public suffix.
+    pub trust_suffixes: bool,
+}

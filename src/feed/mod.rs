@@ -1,0 +1,4 @@
+//! The `feed` room.
+
+mod config;
+pub use config::{Config, Format, Source};

@@ -1,0 +1,4 @@
+//! The `forward` room.
+
+mod config;
+pub use config::{Config, UPSTREAMS_MAX};

@@ -1,0 +1,107 @@
+//! The FST of indicators: gather entries, build, verify, look up, keep as an artifact.
+//!
+//! One map holds all feeds. Its keys are [`NameKey`](crate::name::NameKey)s; its value is a row number in a small table of distinct
+//! sets of [`Listing`]s. A walk reads the query's own octets, copies nothing, and reports the row at every listed ancestor.
+
+mod entries;
+
+pub use entries::{Entries, EntriesError, Lines, Sorted};
+
+/// The most feeds one index can hold: the bits of a `u128`, which is a tenant's mask.
+pub const FEEDS_MAX: usize = 128;
+
+/// A feed's place in the configuration, 0 to 127.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FeedId(u8);
+
+impl FeedId {
+    /// The feed at place `index`; `None` from 128 on.
+    #[must_use]
+    pub fn new(index: usize) -> Option<Self> {
+        u8::try_from(index).ok().filter(|&id| usize::from(id) < FEEDS_MAX).map(Self)
+    }
+
+    /// Its place.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// Its bit in a mask of feeds.
+    #[must_use]
+    pub const fn bit(self) -> u128 {
+        1 << self.0
+    }
+}
+
+/// What an entry itself asks for; the numbers are the artifact's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Verb {
+    /// Whatever the feed's action is.
+    Listed = 1,
+    /// NXDOMAIN (RPZ `CNAME .`).
+    Nxdomain = 2,
+    /// NODATA (RPZ `CNAME *.`).
+    Nodata = 3,
+    /// No answer at all (RPZ `CNAME rpz-drop.`).
+    Drop = 4,
+    /// Let it through and end policy, if the feed may (RPZ `CNAME rpz-passthru.`).
+    Passthru = 5,
+    /// No match of this feed here (adblock `@@`).
+    Cancel = 6,
+}
+
+impl Verb {
+    /// The verb with this number.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Listed,
+            2 => Self::Nxdomain,
+            3 => Self::Nodata,
+            4 => Self::Drop,
+            5 => Self::Passthru,
+            6 => Self::Cancel,
+            _ => return None,
+        })
+    }
+}
+
+/// What one entry asks for its name, and for everything below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Verbs {
+    /// For the name itself.
+    pub at: Option<Verb>,
+    /// For every name below it.
+    pub below: Option<Verb>,
+}
+
+impl Verbs {
+    /// The name and everything below it: what an indicator means in nearly every format.
+    #[must_use]
+    pub const fn subtree(verb: Verb) -> Self {
+        Self { at: Some(verb), below: Some(verb) }
+    }
+
+    /// The name alone: an RPZ owner, an `=name`.
+    #[must_use]
+    pub const fn exact(verb: Verb) -> Self {
+        Self { at: Some(verb), below: None }
+    }
+
+    /// Only what is below the name: an RPZ `*.name`.
+    #[must_use]
+    pub const fn below(verb: Verb) -> Self {
+        Self { at: None, below: Some(verb) }
+    }
+}
+
+/// One feed's word on one name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Listing {
+    /// Whose.
+    pub feed: FeedId,
+    /// What it asks for.
+    pub verbs: Verbs,
+}

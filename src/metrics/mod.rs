@@ -1,0 +1,12 @@
+//! Every metric's name, help and labels, in one place; aggregate counts and nothing else.
+//!
+//! A [`Shard`] is a worker's own set of counters; [`Metrics`] sums the shards when it is scraped. No type here can hold a query name or a
+//! client address: labels are static words, feed names and upstream addresses, both the operator's own.
+
+mod counter;
+mod expose;
+mod shard;
+
+pub use counter::Counter;
+pub use expose::{FeedFigures, Gauges, Metrics};
+pub use shard::{ACTIONS, LATENCY_BOUNDS_SECS, Outcome, RCODES, Shard, Transport, UPSTREAMS_MAX, UpstreamShard};

@@ -1,0 +1,67 @@
+//! The listeners' settings.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use ipnet::IpNet;
+
+/// The most addresses one server listens on.
+pub const LISTEN_MAX: usize = 64;
+/// The most workers.
+pub const WORKERS_MAX: usize = 256;
+
+/// Where to listen and what to bear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// UDP and TCP, at most [`LISTEN_MAX`].
+    pub listen: Vec<SocketAddr>,
+    /// Worker threads, at most [`WORKERS_MAX`]; 0: one a core.
+    pub workers: usize,
+    /// What each UDP socket asks the kernel for, KiB; what was granted is reported.
+    pub receive_buffer_kb: u32,
+    /// The most TCP connections at once.
+    pub tcp_connections_max: usize,
+    /// The most TCP connections of one client address.
+    pub tcp_connections_per_client_max: usize,
+    /// A TCP connection that is silent for this long is closed, seconds (RFC 7766 §6.2.3).
+    pub tcp_idle_secs: u32,
+    /// How long the answers in flight are waited for at the end, seconds.
+    pub drain_secs: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1053)],
+            workers: 0,
+            receive_buffer_kb: 4096,
+            tcp_connections_max: 1024,
+            tcp_connections_per_client_max: 128,
+            tcp_idle_secs: 10,
+            drain_secs: 5,
+        }
+    }
+}
+
+/// Which clients may ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessConfig {
+    /// Networks whose clients are answered; everyone else is REFUSED.
+    pub allow: Vec<IpNet>,
+}
+
+impl Default for AccessConfig {
+    /// Loopback, private and link-local networks (RFC 1122, 1918, 3927, 4193, 4291).
+    fn default() -> Self {
+        let allow = [
+            "127.0.0.0/8",
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "169.254.0.0/16",
+            "::1/128",
+            "fc00::/7",
+            "fe80::/10",
+        ];
+        Self { allow: allow.iter().filter_map(|network| network.parse().ok()).collect() }
+    }
+}

@@ -1,0 +1,285 @@
+//! A reply, written into the buffer it leaves from.
+//!
+//! A [`Writer`] never grows and never panics: what does not fit is not written, and the caller learns it from [`Writer::finish`] and may
+//! start over with less. The question is echoed octet for octet, so the client's letter case is kept.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::{CLASS_IN, HEADER_OCTETS, Header, Query, Rcode, UDP_OCTETS_MAX, rtype};
+
+/// An Extended DNS Error's INFO-CODE (RFC 8914 §4; IANA registry).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ede(pub u16);
+
+impl Ede {
+    /// "Not Ready": the policy is not loaded yet.
+    pub const NOT_READY: Self = Self(14);
+    /// "Blocked": on the server operator's blocklist.
+    pub const BLOCKED: Self = Self(15);
+    /// "Filtered": on a list the client asked for.
+    pub const FILTERED: Self = Self(17);
+    /// "Prohibited": this client may not ask here.
+    pub const PROHIBITED: Self = Self(18);
+    /// "Not Authoritative": recursion was not asked for and the name is in no zone of ours.
+    pub const NOT_AUTHORITATIVE: Self = Self(20);
+    /// "Not Supported": the operation or type is not served.
+    pub const NOT_SUPPORTED: Self = Self(21);
+    /// "No Reachable Authority": no upstream answered.
+    pub const NO_REACHABLE_AUTHORITY: Self = Self(22);
+    /// "Network Error".
+    pub const NETWORK_ERROR: Self = Self(23);
+}
+
+/// The header bits a reply decides for itself; QR, opcode, RD and CD come from the query (RFC 1035 §4.1.1, RFC 4035 §3.2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReplyFlags {
+    /// AA: from a zone of ours.
+    pub authoritative: bool,
+    /// TC: cut short, ask over TCP.
+    pub truncated: bool,
+    /// AD: the upstream validated it, and the client asked to know.
+    pub authentic: bool,
+}
+
+/// The constant fields of the SOA that lets a negative answer be cached (RFC 2308 §5); it is owned by the name asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Soa {
+    /// TTL and MINIMUM, seconds: how long the negative answer is kept.
+    pub ttl_secs: u32,
+}
+
+/// Writes one reply.
+#[derive(Debug)]
+pub struct Writer<'o> {
+    /// The whole room.
+    out: &'o mut [u8],
+    /// Where the next octet goes.
+    at: usize,
+    /// Something did not fit.
+    overflow: bool,
+    /// Records in answer, authority, additional.
+    counts: [u16; 3],
+}
+
+/// A pointer to the question's name, which always starts at octet 12 (RFC 1035 §4.1.4).
+const QNAME_POINTER: u16 = 0xc00c;
+
+impl<'o> Writer<'o> {
+    /// Starts a reply to `query`: header and question.
+    #[inline]
+    pub fn reply(out: &'o mut [u8], query: &Query<'_>, rcode: Rcode, flags: ReplyFlags) -> Self {
+        let mut writer = Self::header(out, query.header, rcode, flags, 1);
+        writer.put(query.question);
+        writer
+    }
+
+    /// Starts a reply to a packet whose question cannot be read: a header and nothing else.
+    pub fn bare(out: &'o mut [u8], header: Header, rcode: Rcode) -> Self {
+        Self::header(out, header, rcode, ReplyFlags::default(), 0)
+    }
+
+    /// The twelve octets; record counts are set by [`Self::finish`].
+    #[inline]
+    fn header(out: &'o mut [u8], asked: Header, rcode: Rcode, flags: ReplyFlags, questions: u16) -> Self {
+        // Kept from the query: opcode, RD, CD. RA is always on: we do forward.
+        let bits = 0x8080
+            | asked.flags & 0x7910
+            | u16::from(flags.authoritative) << 10
+            | u16::from(flags.truncated) << 9
+            | u16::from(flags.authentic) << 5
+            | (rcode as u16 & 15);
+        let mut writer = Self { out, at: 0, overflow: false, counts: [0; 3] };
+        writer.put_u16(asked.id);
+        writer.put_u16(bits);
+        writer.put_u16(questions);
+        writer.put(&[0; 6]);
+        writer
+    }
+
+    /// Appends octets.
+    #[inline]
+    fn put(&mut self, octets: &[u8]) {
+        match self.out.get_mut(self.at..self.at + octets.len()) {
+            Some(room) => {
+                room.copy_from_slice(octets);
+                self.at += octets.len();
+            }
+            None => self.overflow = true,
+        }
+    }
+
+    /// Appends a `u16`.
+    #[inline]
+    fn put_u16(&mut self, value: u16) {
+        self.put(&value.to_be_bytes());
+    }
+
+    /// A record owned by the question's name, up to its RDATA.
+    #[inline]
+    fn record(&mut self, rtype: u16, ttl_secs: u32, rdata_octets: u16) {
+        self.put_u16(QNAME_POINTER);
+        self.put_u16(rtype);
+        self.put_u16(CLASS_IN);
+        self.put(&ttl_secs.to_be_bytes());
+        self.put_u16(rdata_octets);
+    }
+
+    /// An A record for the name asked.
+    #[inline]
+    pub fn a(&mut self, address: Ipv4Addr, ttl_secs: u32) {
+        self.record(rtype::A, ttl_secs, 4);
+        self.put(&address.octets());
+        self.counts[0] += 1;
+    }
+
+    /// An AAAA record for the name asked.
+    #[inline]
+    pub fn aaaa(&mut self, address: Ipv6Addr, ttl_secs: u32) {
+        self.record(rtype::AAAA, ttl_secs, 16);
+        self.put(&address.octets());
+        self.counts[0] += 1;
+    }
+
+    /// The HINFO that stands for ANY (RFC 8482 §4.2).
+    pub fn hinfo_rfc8482(&mut self, ttl_secs: u32) {
+        let rdata = b"\x07RFC8482\0";
+        self.record(rtype::HINFO, ttl_secs, 9);
+        self.put(rdata);
+        self.counts[0] += 1;
+    }
+
+    /// The SOA of a negative answer, owned by the name asked, in the authority section (RFC 2308 §3).
+    #[inline]
+    pub fn soa(&mut self, soa: Soa) {
+        // MNAME and RNAME: the root, which says nothing of anyone. SERIAL 1; REFRESH, RETRY, EXPIRE are for secondaries, of which there are none.
+        self.record(rtype::SOA, soa.ttl_secs, 22);
+        self.put(&[0, 0]);
+        for field in [1, 3600, 600, 86_400, soa.ttl_secs] {
+            self.put(&field.to_be_bytes());
+        }
+        self.counts[1] += 1;
+    }
+
+    /// Our OPT, if the query had one (RFC 6891 §7: "MUST NOT" otherwise), DO echoed (RFC 3225 §3), with an EDE if given and the operator's text.
+    #[inline]
+    pub fn opt(&mut self, query: &Query<'_>, rcode: Rcode, ede: Option<(Ede, &str)>) {
+        let Some(edns) = query.edns else { return };
+        self.opt_bare(edns.dnssec_ok, rcode, ede);
+    }
+
+    /// An OPT whatever the query was: for a packet whose EDNS was seen but whose version is not ours.
+    pub fn opt_bare(&mut self, dnssec_ok: bool, rcode: Rcode, ede: Option<(Ede, &str)>) {
+        let text_octets = ede.map_or(0, |(_, text)| text.len());
+        let Ok(option_octets) = u16::try_from(text_octets + 2) else {
+            self.overflow = true;
+            return;
+        };
+        let rdata_octets = if ede.is_some() { option_octets + 4 } else { 0 };
+        self.put(&[0]);
+        self.put_u16(rtype::OPT);
+        #[expect(clippy::cast_possible_truncation, reason = "1232")]
+        self.put_u16(UDP_OCTETS_MAX as u16);
+        self.put(&[rcode as u8 >> 4, 0, u8::from(dnssec_ok) << 7, 0]);
+        self.put_u16(rdata_octets);
+        if let Some((Ede(code), text)) = ede {
+            self.put_u16(15);
+            self.put_u16(option_octets);
+            self.put_u16(code);
+            self.put(text.as_bytes());
+        }
+        self.counts[2] += 1;
+    }
+
+    /// Appends records written elsewhere (a cached answer), counted as given: answer, authority, additional.
+    #[inline]
+    pub fn records(&mut self, octets: &[u8], counts: [u16; 3]) {
+        self.put(octets);
+        for (have, more) in self.counts.iter_mut().zip(counts) {
+            *have += more;
+        }
+    }
+
+    /// What has been written so far, to patch TTLs in place.
+    #[inline]
+    pub fn written_mut(&mut self) -> &mut [u8] {
+        self.out.get_mut(..self.at).unwrap_or_default()
+    }
+
+    /// Sets the counts and gives the reply's length; `None` if it did not fit.
+    #[inline]
+    #[must_use]
+    pub fn finish(self) -> Option<usize> {
+        if self.overflow {
+            return None;
+        }
+        let [answers, authorities, additionals] = self.counts.map(u16::to_be_bytes);
+        let room = self.out.get_mut(6..HEADER_OCTETS)?;
+        room.copy_from_slice(&[answers[0], answers[1], authorities[0], authorities[1], additionals[0], additionals[1]]);
+        Some(self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::op::Message;
+    use hickory_proto::rr::RecordType;
+
+    use super::*;
+
+    const QUERY: &[u8] =
+        b"\x12\x34\x01\x10\0\x01\0\0\0\0\0\x01\x01a\x07ExamplE\0\0\x01\0\x01\0\0\x29\x10\0\0\0\x80\0\0\0";
+
+    fn query() -> Query<'static> {
+        Query::read(Header::read(QUERY).unwrap(), QUERY).unwrap()
+    }
+
+    #[test]
+    fn hickory_reads_what_we_write() {
+        let mut out = [0; 512];
+        let query = query();
+        let mut writer = Writer::reply(&mut out, &query, Rcode::NoError, ReplyFlags::default());
+        writer.a(Ipv4Addr::new(192, 0, 2, 1), 30);
+        writer.soa(Soa { ttl_secs: 30 });
+        writer.opt(&query, Rcode::NoError, Some((Ede::BLOCKED, "Blocked")));
+        let length = writer.finish().unwrap();
+        let message = Message::from_vec(&out[..length]).unwrap();
+        assert_eq!(message.metadata.id, 0x1234);
+        assert!(message.metadata.recursion_desired && message.metadata.checking_disabled);
+        assert!(message.metadata.recursion_available && !message.metadata.authentic_data);
+        assert_eq!(message.queries[0].name().to_string(), "a.ExamplE.");
+        assert_eq!(message.answers[0].record_type(), RecordType::A);
+        assert_eq!(message.answers[0].ttl, 30);
+        assert_eq!(message.authorities[0].record_type(), RecordType::SOA);
+        let edns = message.edns.unwrap();
+        assert!(edns.flags().dnssec_ok);
+        assert_eq!(usize::from(edns.max_payload()), UDP_OCTETS_MAX);
+    }
+
+    #[test]
+    fn badvers_has_its_high_bits_in_the_opt() {
+        let mut out = [0; 512];
+        let query = query();
+        let mut writer = Writer::reply(&mut out, &query, Rcode::BadVers, ReplyFlags::default());
+        writer.opt(&query, Rcode::BadVers, None);
+        let length = writer.finish().unwrap();
+        let message = Message::from_vec(&out[..length]).unwrap();
+        assert_eq!(u16::from(message.metadata.response_code), 16);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_said() {
+        let query = query();
+        let need = {
+            let mut out = [0; 512];
+            let mut writer = Writer::reply(&mut out, &query, Rcode::NoError, ReplyFlags::default());
+            writer.aaaa(Ipv6Addr::LOCALHOST, 30);
+            writer.finish().unwrap()
+        };
+        for room in 0..need {
+            let mut out = vec![0; room];
+            let mut writer = Writer::reply(&mut out, &query, Rcode::NoError, ReplyFlags::default());
+            writer.aaaa(Ipv6Addr::LOCALHOST, 30);
+            assert_eq!(writer.finish(), None, "{room} octets");
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The `zone` room.
+
+mod config;
+pub use config::{Config, ZoneConfig};
