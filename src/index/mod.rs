@@ -3,9 +3,19 @@
 //! One map holds all feeds. Its keys are [`NameKey`](crate::name::NameKey)s; its value is a row number in a small table of distinct
 //! sets of [`Listing`]s. A walk reads the query's own octets, copies nothing, and reports the row at every listed ancestor.
 
+mod artifact;
+mod build;
 mod entries;
+mod lookup;
+#[cfg(test)]
+mod model;
+mod rows;
 
+pub use artifact::{ARTIFACT_OCTETS_MAX, MAGIC, OpenError};
+pub use build::{BuildError, Kept};
 pub use entries::{Entries, EntriesError, Lines, Sorted};
+pub use lookup::{Index, IndexedFeed};
+pub use rows::Row;
 
 /// The most feeds one index can hold: the bits of a `u128`, which is a tenant's mask.
 pub const FEEDS_MAX: usize = 128;

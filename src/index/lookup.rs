@@ -1,0 +1,92 @@
+//! [`Index`]: the verified map and its rows; the walk.
+//!
+//! A walk costs one FST transition an octet of the name, from the root's side, and ends at the first octet no listed name shares:
+//! a name under an unlisted domain usually ends inside its second label.
+
+use fst::raw::{Fst, Output};
+
+use super::{Row, artifact::Octets};
+use crate::name::{NameRef, fold};
+
+/// One feed as the index knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexedFeed {
+    /// The operator's name for it.
+    pub name: String,
+    /// Distinct indicators, those a parent makes redundant included.
+    pub entries: u64,
+}
+
+/// All feeds' entries, immutable and verified.
+pub struct Index {
+    /// Verified; every value is under `rows.len()` in what we build, and looked up with a bound check all the same.
+    pub(super) map: Fst<Octets>,
+    /// By number.
+    pub(super) rows: Vec<Row>,
+    /// By place.
+    pub(super) feeds: Vec<IndexedFeed>,
+}
+
+impl std::fmt::Debug for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Index").field("keys", &self.map.len()).field("rows", &self.rows.len()).finish_non_exhaustive()
+    }
+}
+
+impl Index {
+    /// Calls `visit` with the row of every listed ancestor of `name`, from the root's side down, the name itself last, and with how many
+    /// labels that ancestor has.
+    #[inline]
+    pub fn walk<'i>(&'i self, name: &NameRef<'_>, mut visit: impl FnMut(usize, &'i Row)) {
+        let mut node = self.map.root();
+        let mut output = Output::zero();
+        let mut report = |labels: usize, value: Output| {
+            if let Some(row) = usize::try_from(value.value()).ok().and_then(|number| self.rows.get(number)) {
+                visit(labels, row);
+            }
+        };
+        if node.is_final() {
+            report(0, node.final_output());
+        }
+        for (above, label) in name.root_first().enumerate() {
+            for &octet in label {
+                let Some(found) = node.find_input(fold(octet)) else { return };
+                let transition = node.transition(found);
+                output = output.cat(transition.out);
+                node = self.map.node(transition.addr);
+            }
+            if node.is_final() {
+                report(above + 1, output.cat(node.final_output()));
+            }
+        }
+    }
+
+    /// How many keys the map holds, redundant ones left out.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Octets of the map.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.map.as_bytes().len()
+    }
+
+    /// The feeds, by place.
+    #[must_use]
+    pub fn feeds(&self) -> &[IndexedFeed] {
+        &self.feeds
+    }
+
+    /// The same index as one feed called `name`: what an artifact is when it is a feed's source. The map is not touched.
+    #[must_use]
+    pub fn into_one_feed(self, name: &str) -> Self {
+        let entries = match self.feeds.as_slice() {
+            [only] => only.entries,
+            _ => self.map.len() as u64,
+        };
+        let rows = self.rows.iter().map(Row::collapse).collect();
+        Self { map: self.map, rows, feeds: vec![IndexedFeed { name: name.to_owned(), entries }] }
+    }
+}

@@ -1,0 +1,156 @@
+//! [`Row`]: a distinct set of listings; the map's value is a row's number.
+//!
+//! A million names of one feed share one row; names that several feeds list share one row a combination.
+
+use std::collections::HashMap;
+
+use super::{FeedId, Listing, Verb, Verbs};
+
+/// The most distinct rows: 128 feeds in ever new combinations could make more, real lists make some hundred.
+pub(super) const ROWS_MAX: usize = 1 << 20;
+
+/// A set of listings that some names share, ordered by feed, each feed once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// By feed, ascending.
+    listings: Box<[Listing]>,
+}
+
+impl Row {
+    /// The listings, by feed.
+    #[inline]
+    #[must_use]
+    pub const fn listings(&self) -> &[Listing] {
+        &self.listings
+    }
+}
+
+/// The rows of an index under construction, each distinct set once.
+#[derive(Debug, Default)]
+pub(super) struct RowTable {
+    /// By number.
+    rows: Vec<Row>,
+    /// Where each set is.
+    numbers: HashMap<Box<[Listing]>, u64>,
+}
+
+impl RowTable {
+    /// The number of the row with these listings; `None` when the table is full.
+    pub(super) fn intern(&mut self, listings: &[Listing]) -> Option<u64> {
+        if let Some(&number) = self.numbers.get(listings) {
+            return Some(number);
+        }
+        if self.rows.len() >= ROWS_MAX {
+            return None;
+        }
+        let number = self.rows.len() as u64;
+        self.rows.push(Row { listings: listings.into() });
+        self.numbers.insert(listings.into(), number);
+        Some(number)
+    }
+
+    /// The rows by number.
+    pub(super) fn into_rows(self) -> Vec<Row> {
+        self.rows
+    }
+}
+
+/// Rows as the artifact holds them: a count, then for each row a count of listings and three octets a listing.
+pub(super) fn encode(rows: &[Row]) -> Vec<u8> {
+    let mut octets = Vec::new();
+    octets.extend_from_slice(&u32::try_from(rows.len()).unwrap_or(u32::MAX).to_be_bytes());
+    for row in rows {
+        octets.push(u8::try_from(row.listings.len()).unwrap_or(u8::MAX));
+        for listing in &row.listings {
+            let number = |verb: Option<Verb>| verb.map_or(0, |verb| verb as u8);
+            octets.extend_from_slice(&[listing.feed.0, number(listing.verbs.at), number(listing.verbs.below)]);
+        }
+    }
+    octets
+}
+
+/// The reverse of [`encode`]; `None` if the octets are not rows of feeds under `feeds`.
+pub(super) fn decode(octets: &[u8], feeds: usize) -> Option<Vec<Row>> {
+    let (count, mut rest) = octets.split_first_chunk::<4>()?;
+    let count = usize::try_from(u32::from_be_bytes(*count)).ok()?;
+    if count > ROWS_MAX {
+        return None;
+    }
+    let mut rows = Vec::new();
+    for _ in 0..count {
+        let (&length, tail) = rest.split_first()?;
+        let (listings, tail) = tail.split_at_checked(usize::from(length) * 3)?;
+        rest = tail;
+        let listings: Option<Box<[Listing]>> = listings
+            .chunks_exact(3)
+            .map(|three| match *three {
+                [feed, at, below] if usize::from(feed) < feeds => Some(Listing {
+                    feed: FeedId::new(usize::from(feed))?,
+                    verbs: Verbs { at: verb(at)?, below: verb(below)? },
+                }),
+                _ => None,
+            })
+            .collect();
+        let listings = listings?;
+        if !listings.is_sorted_by(|a, b| a.feed < b.feed) {
+            return None;
+        }
+        rows.push(Row { listings });
+    }
+    rest.is_empty().then_some(rows)
+}
+
+/// A verb or none; `None` for a number that is neither.
+const fn verb(number: u8) -> Option<Option<Verb>> {
+    match (number, Verb::from_number(number)) {
+        (0, _) => Some(None),
+        (_, None) => None,
+        (_, verb) => Some(verb),
+    }
+}
+
+impl Row {
+    /// The row with all its feeds folded into one: for an artifact of several feeds that is one feed's source. At each place the earliest
+    /// feed's word stands.
+    pub(super) fn collapse(&self) -> Self {
+        let first = |place: fn(&Listing) -> Option<Verb>| self.listings.iter().find_map(place);
+        let verbs = Verbs { at: first(|listing| listing.verbs.at), below: first(|listing| listing.verbs.below) };
+        Self { listings: Box::new([Listing { feed: FeedId(0), verbs }]) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_survive_the_artifact() {
+        let listing = |feed, verbs| Listing { feed: FeedId(feed), verbs };
+        let mut table = RowTable::default();
+        let one = [listing(0, Verbs::subtree(Verb::Listed))];
+        let two = [listing(0, Verbs::exact(Verb::Drop)), listing(5, Verbs::below(Verb::Cancel))];
+        assert_eq!((table.intern(&one), table.intern(&two), table.intern(&one)), (Some(0), Some(1), Some(0)));
+        let rows = table.into_rows();
+        let octets = encode(&rows);
+        assert_eq!(decode(&octets, 6).as_ref(), Some(&rows));
+        assert_eq!(decode(&octets, 5), None, "a feed that is not there");
+        for cut in 0..octets.len() {
+            assert_eq!(decode(&octets[..cut], 6), None, "cut at {cut}");
+        }
+        let mut bad = octets;
+        bad[6] = 9;
+        assert_eq!(decode(&bad, 6), None, "an unknown verb");
+    }
+
+    #[test]
+    fn collapsed_rows_keep_the_earliest_word() {
+        let row = Row {
+            listings: Box::new([
+                Listing { feed: FeedId(1), verbs: Verbs::exact(Verb::Passthru) },
+                Listing { feed: FeedId(2), verbs: Verbs::subtree(Verb::Listed) },
+            ]),
+        };
+        let want = Verbs { at: Some(Verb::Passthru), below: Some(Verb::Listed) };
+        assert_eq!(row.collapse().listings(), [Listing { feed: FeedId(0), verbs: want }]);
+    }
+}
