@@ -2,7 +2,13 @@
 //!
 //! [`Policy::decide`] allocates nothing and has no clock. [`Live`] is the one swap by which a new generation takes over.
 
+mod decide;
+mod live;
+
 use std::net::{Ipv4Addr, Ipv6Addr};
+
+pub use decide::{Decision, Opinion, Policy, Reason, Verdict};
+pub use live::{Live, Reader};
 
 use serde::Deserialize;
 

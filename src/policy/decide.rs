@@ -1,0 +1,357 @@
+//! [`Policy`]: feeds in order over one index, and the decision for a name.
+//!
+//! The feed earliest in order that matches decides; inside a feed the deepest entry wins. One walk collects the rows of all listed
+//! ancestors; then one pass over them, deepest first. No allocation; a name that nothing lists costs the walk alone.
+
+use super::{Action, FeedConfig, SinkConfig};
+use crate::index::{FeedId, Index, Row, Verb};
+use crate::name::{LABELS_MAX, NameRef};
+
+/// Listed ancestors that the first try has room for; real lists nest two or three deep (a guess with room).
+const NEAR: usize = 8;
+
+/// What happens to a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing lists it.
+    Unlisted,
+    /// A feed that may lets it through: policy ends here.
+    Allowed {
+        /// The feed that decided.
+        feed: FeedId,
+    },
+    /// A feed sinks it. Never [`Action::Passthru`] or [`Action::Observe`].
+    Sunk {
+        /// The feed that decided.
+        feed: FeedId,
+        /// What to answer.
+        action: Action,
+    },
+}
+
+/// A verdict, and which observing feeds would have come before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// What happens.
+    pub verdict: Verdict,
+    /// A bit for each `observe` feed that would have decided, were it enforced.
+    pub observed: u128,
+}
+
+impl Decision {
+    /// What a name gets that nothing lists.
+    pub const UNLISTED: Self = Self { verdict: Verdict::Unlisted, observed: 0 };
+}
+
+/// What a feed's verb comes to under its configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// It sinks.
+    Sinks(Action),
+    /// It lets through.
+    Allows,
+    /// It would let through, but may not: as if the entry were not there.
+    MayNotAllow,
+    /// It cancels its own feed's match.
+    Cancels,
+    /// It is counted, and that is all.
+    Observes,
+}
+
+/// What one feed says of a name, for `explain`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opinion {
+    /// The feed.
+    pub feed: FeedId,
+    /// Labels of the entry that speaks.
+    pub labels: usize,
+    /// Whether it speaks for the name itself (`true`) or for what is below its entry.
+    pub at: bool,
+    /// What it comes to.
+    pub reason: Reason,
+}
+
+/// Feeds, their actions and their entries: immutable.
+#[derive(Debug)]
+pub struct Policy {
+    /// Who lists what.
+    index: Index,
+    /// By place; as many as the index's feeds.
+    feeds: Vec<FeedConfig>,
+    /// What a sunk name is answered with.
+    sink: SinkConfig,
+}
+
+/// A listed ancestor: its labels, and who lists it how.
+type Match<'p> = (usize, &'p Row);
+
+impl Policy {
+    /// Puts feeds and index together; `feeds` in the index's order.
+    #[must_use]
+    pub const fn new(index: Index, feeds: Vec<FeedConfig>, sink: SinkConfig) -> Self {
+        Self { index, feeds, sink }
+    }
+
+    /// The index.
+    #[must_use]
+    pub const fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// The feeds, in order.
+    #[must_use]
+    pub fn feeds(&self) -> &[FeedConfig] {
+        &self.feeds
+    }
+
+    /// What a sunk name is answered with.
+    #[must_use]
+    pub const fn sink(&self) -> &SinkConfig {
+        &self.sink
+    }
+
+    /// What `verb` of `feed` comes to.
+    fn reason(&self, feed: FeedId, verb: Verb) -> Reason {
+        let Some(config) = self.feeds.get(feed.index()) else { return Reason::MayNotAllow };
+        let allow = if config.may_allow { Reason::Allows } else { Reason::MayNotAllow };
+        match (verb, config.action) {
+            (Verb::Cancel, _) => Reason::Cancels,
+            (Verb::Passthru, _) if !config.may_allow => Reason::MayNotAllow,
+            (_, Some(Action::Observe)) => Reason::Observes,
+            (Verb::Passthru, _) | (_, Some(Action::Passthru)) => allow,
+            (_, Some(action)) => Reason::Sinks(action),
+            (Verb::Listed, None) => Reason::Sinks(Action::Sinkhole),
+            (Verb::Nxdomain, None) => Reason::Sinks(Action::Nxdomain),
+            (Verb::Nodata, None) => Reason::Sinks(Action::Nodata),
+            (Verb::Drop, None) => Reason::Sinks(Action::Drop),
+        }
+    }
+
+    /// What happens to `name`.
+    #[inline]
+    #[must_use]
+    pub fn decide(&self, name: &NameRef<'_>) -> Decision {
+        self.decide_within::<NEAR>(name).or_else(|| self.decide_within::<{ LABELS_MAX + 1 }>(name)).unwrap_or(Decision::UNLISTED)
+    }
+
+    /// As [`Self::decide`], with room for `N` listed ancestors; `None` if there are more.
+    #[inline]
+    fn decide_within<const N: usize>(&self, name: &NameRef<'_>) -> Option<Decision> {
+        let mut matches: [Option<Match<'_>>; N] = [None; N];
+        let mut count = 0_usize;
+        self.index.walk(name, |labels, row| {
+            if let Some(slot) = matches.get_mut(count) {
+                *slot = Some((labels, row));
+            }
+            count += 1;
+        });
+        if count == 0 {
+            return Some(Decision::UNLISTED);
+        }
+        let matches = matches.get(..count)?;
+        let mut decision = Decision::UNLISTED;
+        let mut first = FeedId::new(crate::index::FEEDS_MAX - 1).map_or(u128::MAX, |last| last.bit() | (last.bit() - 1));
+        self.for_each_opinion(matches.iter().rev().flatten().copied(), name.labels(), |opinion| {
+            let bit = opinion.feed.bit();
+            // `first` holds the feeds ahead of the one that decides so far.
+            if first & bit == 0 {
+                return;
+            }
+            let feed = opinion.feed;
+            decision.verdict = match opinion.reason {
+                Reason::Sinks(action) => Verdict::Sunk { feed, action },
+                Reason::Allows => Verdict::Allowed { feed },
+                Reason::Observes => {
+                    decision.observed |= bit;
+                    return;
+                }
+                Reason::Cancels | Reason::MayNotAllow => return,
+            };
+            first = bit - 1;
+        });
+        decision.observed &= first;
+        Some(decision)
+    }
+
+    /// Gives each feed's deciding entry once, from the deepest match up.
+    #[inline]
+    fn for_each_opinion<'p>(
+        &self,
+        deepest_first: impl Iterator<Item = Match<'p>>,
+        labels: usize,
+        mut tell: impl FnMut(Opinion),
+    ) {
+        let mut heard = 0_u128;
+        for (depth, row) in deepest_first {
+            let at = depth == labels;
+            for listing in row.listings() {
+                let feed = listing.feed;
+                let verb = if at { listing.verbs.at } else { listing.verbs.below };
+                let Some(verb) = verb.filter(|_| heard & feed.bit() == 0) else { continue };
+                let reason = self.reason(feed, verb);
+                if reason != Reason::MayNotAllow {
+                    heard |= feed.bit();
+                }
+                tell(Opinion { feed, labels: depth, at, reason });
+            }
+        }
+    }
+
+    /// What every feed says of `name`, in the feeds' order; entries that may not allow are among them.
+    #[must_use]
+    pub fn opinions(&self, name: &NameRef<'_>) -> Vec<Opinion> {
+        let mut matches = Vec::new();
+        self.index.walk(name, |labels, row| matches.push((labels, row)));
+        let mut opinions = Vec::new();
+        self.for_each_opinion(matches.into_iter().rev(), name.labels(), |opinion| opinions.push(opinion));
+        opinions.sort_by_key(|opinion| opinion.feed);
+        opinions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::{Entries, Kept, Sorted, Verbs};
+    use crate::name::Name;
+
+    type Feed<'t> = (Option<Action>, bool, &'t [(&'t str, Verbs)]);
+
+    fn policy(feeds: &[Feed<'_>]) -> Policy {
+        let sorted: Vec<Sorted> = feeds
+            .iter()
+            .map(|(_, _, names)| {
+                let mut entries = Entries::default();
+                for (name, verbs) in *names {
+                    let name = Name::from_text(name.as_bytes()).unwrap();
+                    entries.push(name.key().unwrap().as_bytes(), *verbs, false).unwrap();
+                }
+                entries.finish().0
+            })
+            .collect();
+        let sources: Vec<_> = sorted.iter().map(|sorted| ("f", sorted.len() as u64, Kept::New(sorted))).collect();
+        let index = Index::build(&sources, &mut |_| ()).unwrap();
+        let feeds = feeds
+            .iter()
+            .map(|&(action, may_allow, _)| FeedConfig { name: "f".to_owned(), action, may_allow })
+            .collect();
+        Policy::new(index, feeds, SinkConfig::default())
+    }
+
+    fn decide(policy: &Policy, name: &str) -> (&'static str, u128) {
+        let name = Name::from_text(name.as_bytes()).unwrap();
+        let decision = policy.decide(&name.view().unwrap());
+        let verdict = match decision.verdict {
+            Verdict::Unlisted => "unlisted",
+            Verdict::Allowed { .. } => "allowed",
+            Verdict::Sunk { action, .. } => action.label(),
+        };
+        (verdict, decision.observed)
+    }
+
+    const LISTED: Verbs = Verbs::subtree(Verb::Listed);
+
+    #[test]
+    fn the_earliest_feed_decides_and_inside_it_the_deepest_entry() {
+        let policy = policy(&[
+            (Some(Action::Observe), false, &[("seen.test", LISTED), ("deep.bad.test", LISTED)]),
+            (None, true, &[("good.bad.test", Verbs::subtree(Verb::Passthru)), ("x.good.bad.test", LISTED)]),
+            (Some(Action::Nxdomain), false, &[("bad.test", LISTED), ("good.bad.test", LISTED)]),
+            (Some(Action::Observe), false, &[("bad.test", LISTED)]),
+            (None, false, &[("deep.bad.test", LISTED), ("seen.test", LISTED)]),
+        ]);
+        for (name, want) in [
+            ("ok.test", ("unlisted", 0)),
+            ("bad.test", ("nxdomain", 0)),
+            ("a.b.bad.test", ("nxdomain", 0)),
+            ("good.bad.test", ("allowed", 0)),
+            ("y.good.bad.test", ("allowed", 0)),
+            ("x.good.bad.test", ("sinkhole", 0)),
+            ("deep.bad.test", ("nxdomain", 1)),
+            ("seen.test", ("sinkhole", 1)),
+            ("notbad.test", ("unlisted", 0)),
+        ] {
+            assert_eq!(decide(&policy, name), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn verbs_and_actions() {
+        let names: &[(&str, Verbs)] = &[
+            ("own.test", Verbs::exact(Verb::Nxdomain)),
+            ("star.test", Verbs::below(Verb::Nodata)),
+            ("off.test", LISTED),
+            ("kept.off.test", Verbs::subtree(Verb::Cancel)),
+            ("let.test", LISTED),
+            ("x.let.test", Verbs::subtree(Verb::Passthru)),
+            ("gone.test", Verbs::subtree(Verb::Drop)),
+        ];
+        for (action, may_allow, wants) in [
+            (None, false, ["nxdomain", "unlisted", "unlisted", "nodata", "sinkhole", "unlisted", "sinkhole", "drop"]),
+            (None, true, ["nxdomain", "unlisted", "unlisted", "nodata", "sinkhole", "unlisted", "allowed", "drop"]),
+            (
+                Some(Action::Refused),
+                false,
+                ["refused", "unlisted", "unlisted", "refused", "refused", "unlisted", "refused", "refused"],
+            ),
+            (
+                Some(Action::Passthru),
+                true,
+                ["allowed", "unlisted", "unlisted", "allowed", "allowed", "unlisted", "allowed", "allowed"],
+            ),
+            (Some(Action::Passthru), false, ["unlisted"; 8]),
+        ] {
+            let policy = policy(&[(action, may_allow, names)]);
+            let asked = [
+                "own.test",
+                "a.own.test",
+                "star.test",
+                "a.star.test",
+                "a.off.test",
+                "kept.off.test",
+                "x.let.test",
+                "gone.test",
+            ];
+            for (name, want) in asked.iter().zip(wants) {
+                assert_eq!(decide(&policy, name).0, want, "{name} under {action:?}, may allow: {may_allow}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_with_every_ancestor_listed() {
+        let deep = vec!["a"; 126].join(".");
+        let owned: Vec<String> = (0..126).map(|i| vec!["a"; i + 1].join(".")).collect();
+        // Alternating verbs, so that no entry is redundant.
+        let names: Vec<(&str, Verbs)> = owned
+            .iter()
+            .enumerate()
+            .map(|(i, name)| (name.as_str(), Verbs::subtree(if i % 2 == 0 { Verb::Nxdomain } else { Verb::Nodata })))
+            .collect();
+        let policy = policy(&[(None, false, &names)]);
+        assert_eq!(policy.index().keys(), 126);
+        assert_eq!(decide(&policy, &deep).0, "nodata");
+        assert_eq!(decide(&policy, &format!("b.{deep}")).0, "nodata");
+        assert_eq!(decide(&policy, &vec!["a"; 125].join(".")).0, "nxdomain");
+    }
+
+    #[test]
+    fn opinions_say_what_each_feed_would() {
+        let policy = policy(&[
+            (None, false, &[("bad.test", LISTED), ("x.bad.test", Verbs::subtree(Verb::Passthru))]),
+            (Some(Action::Observe), false, &[("x.bad.test", LISTED)]),
+        ]);
+        let name = Name::from_text(b"x.bad.test").unwrap();
+        let got: Vec<_> = policy
+            .opinions(&name.view().unwrap())
+            .into_iter()
+            .map(|opinion| (opinion.feed.index(), opinion.labels, opinion.at, opinion.reason))
+            .collect();
+        let want = [
+            (0, 3, true, Reason::MayNotAllow),
+            (0, 2, false, Reason::Sinks(Action::Sinkhole)),
+            (1, 3, true, Reason::Observes),
+        ];
+        assert_eq!(got, want);
+    }
+}
