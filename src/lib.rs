@@ -10,5 +10,6 @@ pub mod metrics;
 pub mod name;
 pub mod policy;
 pub mod server;
+pub mod sys;
 pub mod wire;
 pub mod zone;

@@ -284,6 +284,6 @@ struct Temporary(PathBuf);
 impl Drop for Temporary {
     fn drop(&mut self) {
         // Gone already after the rename; on a failed write there is nothing more to do about a failed removal.
-        drop(fs::remove_file(&self.0));
+        fs::remove_file(&self.0).ok();
     }
 }

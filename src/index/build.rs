@@ -193,8 +193,7 @@ impl Index {
         let octets = builder.into_inner().map_err(BuildError::Map)?;
         let map = Fst::new(octets.into()).map_err(BuildError::Map)?;
         map.verify().map_err(BuildError::Verify)?;
-        let feeds =
-            feeds.iter().map(|&(name, entries, _)| IndexedFeed { name: name.to_owned(), entries }).collect();
+        let feeds = feeds.iter().map(|&(name, entries, _)| IndexedFeed { name: name.to_owned(), entries }).collect();
         Ok(Self { map, rows: table.into_rows(), feeds })
     }
 }

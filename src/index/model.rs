@@ -14,7 +14,8 @@ type Twin = Vec<BTreeMap<Vec<u8>, Verbs>>;
 /// A name of few distinct labels, so that ancestors and collisions are frequent.
 fn random_name(rng: &mut StdRng) -> Name {
     let labels = rng.random_range(1..6);
-    let text: Vec<&str> = (0..labels).map(|_| ["a", "b", "ab", "ba", "www", "com", "A-b_1"][rng.random_range(0..7)]).collect();
+    let text: Vec<&str> =
+        (0..labels).map(|_| ["a", "b", "ab", "ba", "www", "com", "A-b_1"][rng.random_range(0..7)]).collect();
     Name::from_text(text.join(".").as_bytes()).unwrap()
 }
 
@@ -96,7 +97,8 @@ fn the_index_says_what_a_naive_loop_says() {
         // One feed replaced, the others kept out of the old index, in reverse order.
         let (fresh, fresh_twin) = random_feed(&mut rng);
         let mut sources = vec![("fresh", fresh.len() as u64, Kept::New(&fresh))];
-        sources.extend((1..feeds.len()).rev().map(|place| ("kept", 1, Kept::Old(&opened, FeedId::new(place).unwrap()))));
+        sources
+            .extend((1..feeds.len()).rev().map(|place| ("kept", 1, Kept::Old(&opened, FeedId::new(place).unwrap()))));
         let next = Index::build(&sources, &mut |_| ()).unwrap();
         let mut next_twin = vec![fresh_twin];
         next_twin.extend(twin[1..].iter().rev().cloned());

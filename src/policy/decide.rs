@@ -131,7 +131,9 @@ impl Policy {
     #[inline]
     #[must_use]
     pub fn decide(&self, name: &NameRef<'_>) -> Decision {
-        self.decide_within::<NEAR>(name).or_else(|| self.decide_within::<{ LABELS_MAX + 1 }>(name)).unwrap_or(Decision::UNLISTED)
+        self.decide_within::<NEAR>(name)
+            .or_else(|| self.decide_within::<{ LABELS_MAX + 1 }>(name))
+            .unwrap_or(Decision::UNLISTED)
     }
 
     /// As [`Self::decide`], with room for `N` listed ancestors; `None` if there are more.
@@ -150,7 +152,8 @@ impl Policy {
         }
         let matches = matches.get(..count)?;
         let mut decision = Decision::UNLISTED;
-        let mut first = FeedId::new(crate::index::FEEDS_MAX - 1).map_or(u128::MAX, |last| last.bit() | (last.bit() - 1));
+        let mut first =
+            FeedId::new(crate::index::FEEDS_MAX - 1).map_or(u128::MAX, |last| last.bit() | (last.bit() - 1));
         self.for_each_opinion(matches.iter().rev().flatten().copied(), name.labels(), |opinion| {
             let bit = opinion.feed.bit();
             // `first` holds the feeds ahead of the one that decides so far.
