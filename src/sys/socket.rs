@@ -1,5 +1,6 @@
 //! Sockets, made once and handed out: listeners with `SO_REUSEPORT`, upstream sockets connected to their server.
 
+#![expect(clippy::cast_possible_truncation, reason = "sizes of C structs, in C's own types")]
 #![expect(unsafe_code, reason = "SO_MEMINFO and IP_MTU_DISCOVER have no safe wrapper")]
 
 use std::io;

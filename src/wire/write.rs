@@ -12,6 +12,8 @@ use super::{CLASS_IN, HEADER_OCTETS, Header, Query, Rcode, UDP_OCTETS_MAX, rtype
 pub struct Ede(pub u16);
 
 impl Ede {
+    /// "Other Error".
+    pub const OTHER: Self = Self(0);
     /// "Not Ready": the policy is not loaded yet.
     pub const NOT_READY: Self = Self(14);
     /// "Blocked": on the server operator's blocklist.

@@ -1,0 +1,389 @@
+//! From a packet to its reply: the ladder. Octets and `now` in, octets or a decision out; no I/O, no clock of its own.
+//!
+//! ```text
+//! 1 access, wire/   may this client ask, is it a query?             → dropped | REFUSED | NOTIMP | FORMERR | BADVERS
+//! 2 zone/           is it a zone of the operator's, a special name? → answered with authority
+//! 3 policy/         is the name sunk?                               → answered at once, never sent anywhere
+//! 4 cache/          do we hold the answer?                          → answered, unless its chain of aliases is sunk
+//! 5 otherwise                                                       → forward
+//! ```
+//!
+//! Every packet ends in exactly one [`metrics::Outcome`](Counted); what is forwarded is counted when it is settled. The sink and
+//! worker-cache paths allocate nothing.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::Rules;
+use super::sink::write_sunk;
+use crate::cache::{Answer, Key, Local, Seed, Shared};
+use crate::forward::Failure;
+use crate::metrics::{Outcome as Counted, Shard, Transport};
+use crate::policy::{Action, Policy, Verdict};
+use crate::wire::{CLASS_IN, Ede, Header, Query, Rcode, ReplyFlags, Writer, rtype};
+use crate::zone::ZoneAnswer;
+
+/// The TTL of the HINFO that answers ANY (RFC 8482 §4.2 leaves it open; an hour is usual).
+const ANY_TTL_SECS: u32 = 3600;
+/// All clients share one group of upstreams.
+const UPSTREAM_GROUP: u16 = 0;
+
+/// What is to be done about a packet.
+#[derive(Debug)]
+pub enum Outcome<'p> {
+    /// Nothing.
+    Silence,
+    /// Send the first so many octets of the room.
+    Reply(usize),
+    /// Ask an upstream, and hand the answer to [`Responder::settle`] with the same packet.
+    Forward(Miss<'p>),
+}
+
+/// A question that only an upstream can answer.
+#[derive(Debug)]
+pub struct Miss<'p> {
+    /// What it is cached and coalesced under.
+    pub key: Key,
+    /// The question.
+    pub query: Query<'p>,
+}
+
+/// Answers the packets of one worker or one stream, and counts them.
+pub struct Responder {
+    /// How its packets come.
+    transport: Transport,
+    /// Its counters.
+    shard: Arc<Shard>,
+    /// Answers of its own.
+    local: Local,
+    /// Everyone's answers.
+    shared: Arc<Shared>,
+    /// What cache keys are hashed with.
+    seed: Seed,
+}
+
+/// A reply under way: the query, its generation, the room, and when.
+struct Turn<'t, 'p> {
+    /// How the query came.
+    transport: Transport,
+    /// What it is judged by.
+    rules: &'t Rules,
+    /// What was asked.
+    query: &'t Query<'p>,
+    /// When, milliseconds.
+    now_ms: u64,
+    /// Where the reply goes.
+    out: &'t mut [u8],
+}
+
+impl Turn<'_, '_> {
+    /// The most octets the reply may have.
+    fn limit(&self) -> usize {
+        match self.transport {
+            Transport::Udp => self.query.udp_octets().min(self.out.len()),
+            Transport::Tcp => self.out.len(),
+        }
+    }
+}
+
+impl Responder {
+    /// A responder for packets that come by `transport`.
+    #[must_use]
+    pub const fn new(transport: Transport, shard: Arc<Shard>, local: Local, shared: Arc<Shared>, seed: Seed) -> Self {
+        Self { transport, shard, local, shared, seed }
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    /// The counters, to keep.
+    #[must_use]
+    pub const fn shared_shard(&self) -> &Arc<Shard> {
+        &self.shard
+    }
+
+    /// Climbs the ladder with `packet` of a client at `client`.
+    pub fn respond<'p>(
+        &mut self,
+        rules: &Rules,
+        packet: &'p [u8],
+        client: IpAddr,
+        now_ms: u64,
+        out: &mut [u8],
+    ) -> Outcome<'p> {
+        // RFC 1035 §4.1.1: "QR … specifies whether this message is a query (0), or a response (1)". Answering a response makes a loop.
+        let Some(header) = Header::read(packet).filter(|header| !header.is_response()) else {
+            self.count(self.transport, Counted::Dropped);
+            return Outcome::Silence;
+        };
+        let query = match self.gate(rules, header, packet, client, out) {
+            Ok(query) => query,
+            Err(reply) => return reply.map_or(Outcome::Silence, Outcome::Reply),
+        };
+        let mut turn = Turn { transport: self.transport, rules, query: &query, now_ms, out };
+        if let Some(outcome) = self.answer_here(&mut turn, packet) {
+            return outcome;
+        }
+        let Some(policy) = rules.policy.as_deref() else {
+            let reply = self.fail(&mut turn, Rcode::ServFail, Counted::NotReady, Ede::NOT_READY);
+            return reply.map_or(Outcome::Silence, Outcome::Reply);
+        };
+        let decision = policy.decide(&query.qname);
+        self.count_observed(decision.observed);
+        let allowed = match decision.verdict {
+            Verdict::Sunk { feed, action } => {
+                let reply = self.sink(&mut turn, policy, feed.index(), action);
+                return reply.map_or(Outcome::Silence, Outcome::Reply);
+            }
+            Verdict::Allowed { feed } => {
+                self.shard.feed_hits(feed.index(), Action::Passthru as usize).bump();
+                true
+            }
+            Verdict::Unlisted => false,
+        };
+        self.answer_or_forward(turn, policy, allowed).unwrap_or_else(|key| Outcome::Forward(Miss { key, query }))
+    }
+
+    /// Rung 1: whether this client may ask, and whether it is a query. `Err` holds the reply.
+    fn gate<'p>(
+        &self,
+        rules: &Rules,
+        header: Header,
+        packet: &'p [u8],
+        client: IpAddr,
+        out: &mut [u8],
+    ) -> Result<Query<'p>, Option<usize>> {
+        let query = Query::read(header, packet);
+        let refuse = |outcome, rcode, ede| {
+            self.count(self.transport, outcome);
+            let reply = match &query {
+                Ok(query) => write_error(out, query, rcode, ede),
+                Err(_) => Writer::bare(out, header, rcode).finish(),
+            };
+            self.count_reply(rcode, reply)
+        };
+        // RFC 5358 §4: "IP address based authorization … Query replies that are not authorized should be refused"; RFC 8914 §4.19.
+        if !rules.access.allows(client) {
+            return Err(refuse(Counted::Refused, Rcode::Refused, Some(Ede::PROHIBITED)));
+        }
+        // RFC 8906 §3.1.4: an unknown or unimplemented opcode gets NOTIMP.
+        if header.opcode() != 0 {
+            return Err(refuse(Counted::Malformed, Rcode::NotImp, None));
+        }
+        let Ok(asked) = &query else {
+            // RFC 1035 §4.1.1: "Format error - The name server was unable to interpret the query"; RFC 9619 for QDCOUNT ≠ 1.
+            return Err(refuse(Counted::Malformed, Rcode::FormErr, None));
+        };
+        // RFC 6891 §6.1.3: "If a responder does not implement the VERSION level of the request, then it MUST respond with RCODE=BADVERS".
+        if asked.edns.is_some_and(|edns| edns.version > 0) {
+            return Err(refuse(Counted::Malformed, Rcode::BadVers, None));
+        }
+        // RFC 1035 §3.2.4; nothing but IN is served or forwarded, CHAOS's `version.bind` included.
+        if asked.qclass != CLASS_IN {
+            return Err(refuse(Counted::Refused, Rcode::Refused, Some(Ede::NOT_SUPPORTED)));
+        }
+        // RFC 5936 §2.2.1, RFC 1995 §4: transfers are refused; MAILA and MAILB are obsolete (RFC 1035 §3.2.3); OPT, TKEY and TSIG are
+        // no types to ask for (RFC 6891 §6.1.1, RFC 2930 §4, RFC 8945 §4.2).
+        match asked.qtype {
+            rtype::AXFR | rtype::IXFR | rtype::MAILA | rtype::MAILB | rtype::OPT | rtype::TKEY | rtype::TSIG => {
+                Err(refuse(Counted::Refused, Rcode::Refused, Some(Ede::NOT_SUPPORTED)))
+            }
+            _ => query.map_err(|_| None),
+        }
+    }
+
+    /// Rung 2: an answer with authority, if the name is in a zone here.
+    fn answer_here<'p>(&self, turn: &mut Turn<'_, 'p>, packet: &'p [u8]) -> Option<Outcome<'p>> {
+        let zone = turn.rules.zones.covers(&turn.query.qname)?;
+        let limit = turn.limit();
+        let (reply, truncated) = match turn.rules.zones.answer(zone, turn.query, packet, turn.out, limit) {
+            ZoneAnswer::Reply { octets, rcode, truncated } => (self.count_reply(rcode, Some(octets)), truncated),
+            ZoneAnswer::Failed => {
+                let reply = write_error(turn.out, turn.query, Rcode::ServFail, None);
+                (self.count_reply(Rcode::ServFail, reply), false)
+            }
+        };
+        self.count(turn.transport, Counted::Zone);
+        self.count_truncated(truncated);
+        Some(reply.map_or(Outcome::Silence, Outcome::Reply))
+    }
+
+    /// Rungs 4 and 5; `Err` is the key to forward under.
+    fn answer_or_forward<'p>(&mut self, mut turn: Turn<'_, '_>, policy: &Policy, allowed: bool) -> Result<Outcome<'p>, Key> {
+        let reply = |octets: Option<usize>| Ok(octets.map_or(Outcome::Silence, Outcome::Reply));
+        // RFC 8482 §4.2: "a conforming responder may … synthesize an HINFO RRset".
+        if turn.query.qtype == rtype::ANY {
+            self.count(turn.transport, Counted::Zone);
+            let mut writer = Writer::reply(turn.out, turn.query, Rcode::NoError, ReplyFlags::default());
+            writer.hinfo_rfc8482(ANY_TTL_SECS);
+            writer.opt(turn.query, Rcode::NoError, None);
+            return reply(self.count_reply(Rcode::NoError, writer.finish()));
+        }
+        // RFC 1035 §4.1.1 leaves it to the server; answering from the cache would tell anyone what others asked (cache snooping).
+        if !turn.query.header.recursion_desired() {
+            return reply(self.fail(&mut turn, Rcode::Refused, Counted::Refused, Ede::NOT_AUTHORITATIVE));
+        }
+        let key = Key::of(turn.query, UPSTREAM_GROUP, &self.seed);
+        if let Some(answer) = self.local.get(&key, turn.now_ms) {
+            self.shard.cache_hits_local.bump();
+            let answer = Arc::clone(answer);
+            return reply(self.answer(&mut turn, policy, allowed, &answer, Counted::Hit));
+        }
+        if let Some(answer) = self.shared.get(&key, turn.now_ms) {
+            self.shard.cache_hits_shared.bump();
+            self.local.put(&key, Arc::clone(&answer), turn.now_ms);
+            return reply(self.answer(&mut turn, policy, allowed, &answer, Counted::Hit));
+        }
+        self.shard.cache_misses.bump();
+        Err(key)
+    }
+
+    /// Writes an upstream's answer, unless a name in its chain of aliases is sunk.
+    fn answer(
+        &self,
+        turn: &mut Turn<'_, '_>,
+        policy: &Policy,
+        allowed: bool,
+        answer: &Answer,
+        outcome: Counted,
+    ) -> Option<usize> {
+        // A passthru on the name asked exempts the whole answer.
+        if !allowed && let Some((feed, action)) = self.sunk_target(turn.rules, policy, answer) {
+            return self.sink(turn, policy, feed, action);
+        }
+        self.count(turn.transport, outcome);
+        let limit = turn.limit();
+        let written = answer.write(turn.query, turn.now_ms, turn.out, limit)?;
+        self.count_truncated(written.truncated);
+        self.count_reply(answer.rcode(), Some(written.octets))
+    }
+
+    /// The first target in the answer's chain that is sunk. One compare when this generation has looked before and found none.
+    fn sunk_target(&self, rules: &Rules, policy: &Policy, answer: &Answer) -> Option<(usize, Action)> {
+        if answer.is_cleared(rules.generation) {
+            return None;
+        }
+        let mut observed = 0;
+        for target in answer.targets() {
+            let decision = policy.decide(&target);
+            observed |= decision.observed;
+            match decision.verdict {
+                Verdict::Sunk { feed, action } => {
+                    self.count_observed(observed);
+                    return Some((feed.index(), action));
+                }
+                Verdict::Allowed { .. } => break,
+                Verdict::Unlisted => {}
+            }
+        }
+        self.count_observed(observed);
+        if observed == 0 {
+            answer.set_cleared(rules.generation);
+        }
+        None
+    }
+
+    /// Answers as a feed said.
+    fn sink(&self, turn: &mut Turn<'_, '_>, policy: &Policy, feed: usize, action: Action) -> Option<usize> {
+        self.count(turn.transport, Counted::Sunk);
+        self.shard.feed_hits(feed, action as usize).bump();
+        let (rcode, reply) = write_sunk(turn.out, turn.query, policy.sink(), action)?;
+        self.count_reply(rcode, reply)
+    }
+
+    /// Writes the reply to a packet that was forwarded, now that it is settled; judged again, by today's rules. `None`: nothing to send.
+    pub fn settle(
+        &self,
+        transport: Transport,
+        rules: &Rules,
+        packet: &[u8],
+        result: &Result<Arc<Answer>, Failure>,
+        now_ms: u64,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let query = Header::read(packet).and_then(|header| Query::read(header, packet).ok())?;
+        let mut turn = Turn { transport, rules, query: &query, now_ms, out };
+        let Some(policy) = rules.policy.as_deref() else {
+            return self.fail(&mut turn, Rcode::ServFail, Counted::NotReady, Ede::NOT_READY);
+        };
+        // Listed while it was in flight: sunk. What it was before, and who observed it, was counted then.
+        let allowed = match policy.decide(&query.qname).verdict {
+            Verdict::Sunk { feed, action } => return self.sink(&mut turn, policy, feed.index(), action),
+            Verdict::Allowed { .. } => true,
+            Verdict::Unlisted => false,
+        };
+        match result {
+            Ok(answer) => self.answer(&mut turn, policy, allowed, answer, Counted::Forwarded),
+            Err(failure) => self.fail(&mut turn, Rcode::ServFail, Counted::Failed, failure.ede()),
+        }
+    }
+
+    /// Writes the SERVFAIL for a packet that could not be forwarded: `outcome` says why.
+    pub fn turn_away(
+        &self,
+        transport: Transport,
+        query: &Query<'_>,
+        outcome: Counted,
+        ede: Ede,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        self.count(transport, outcome);
+        let reply = write_error(out, query, Rcode::ServFail, Some(ede));
+        self.count_reply(Rcode::ServFail, reply)
+    }
+
+    /// Remembers an answer that came for `key`.
+    pub fn keep(&mut self, key: &Key, answer: &Arc<Answer>, now_ms: u64) {
+        self.shared.put(key, Arc::clone(answer), now_ms);
+        self.local.put(key, Arc::clone(answer), now_ms);
+    }
+
+    /// An error with an EDE.
+    fn fail(&self, turn: &mut Turn<'_, '_>, rcode: Rcode, outcome: Counted, ede: Ede) -> Option<usize> {
+        self.count(turn.transport, outcome);
+        let reply = write_error(turn.out, turn.query, rcode, Some(ede));
+        self.count_reply(rcode, reply)
+    }
+
+    /// Counts what became of a packet.
+    #[inline]
+    pub fn count(&self, transport: Transport, outcome: Counted) {
+        self.shard.queries(transport, outcome).bump();
+    }
+
+    /// Counts a reply that was written.
+    #[inline]
+    fn count_reply(&self, rcode: Rcode, reply: Option<usize>) -> Option<usize> {
+        let place = Rcode::ALL.iter().position(|&known| known == rcode);
+        if let (Some(place), Some(_)) = (place, reply) {
+            self.shard.replies(place).bump();
+        }
+        reply
+    }
+
+    /// Counts a reply that was cut short.
+    fn count_truncated(&self, truncated: bool) {
+        if truncated {
+            self.shard.truncated.bump();
+        }
+    }
+
+    /// Counts feeds that only observe.
+    #[inline]
+    fn count_observed(&self, mut feeds: u128) {
+        while feeds != 0 {
+            self.shard.feed_hits(feeds.trailing_zeros() as usize, Action::Observe as usize).bump();
+            feeds &= feeds - 1;
+        }
+    }
+}
+
+/// A reply with no records.
+fn write_error(out: &mut [u8], query: &Query<'_>, rcode: Rcode, ede: Option<Ede>) -> Option<usize> {
+    let mut writer = Writer::reply(out, query, rcode, ReplyFlags::default());
+    writer.opt(query, rcode, ede.map(|ede| (ede, "")));
+    writer.finish()
+}

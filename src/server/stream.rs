@@ -1,0 +1,273 @@
+//! TCP: queries pipelined on a connection, answered as they come ready, out of order (RFC 7766 §6.2.1.1).
+//!
+//! A connection's task reads, climbs the ladder itself, and hands misses to a worker's mailbox. Bounded in connections, in connections of a
+//! client, in queries in flight on a connection, and in time.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::mailbox::{Letter, Post};
+use super::worker::Clock;
+use super::{Config, Outcome, Responder, Rules};
+use crate::metrics::{Outcome as Counted, Transport};
+use crate::policy::Live;
+use crate::wire::{Ede, HEADER_OCTETS, STREAM_OCTETS_MAX};
+
+/// The most queries of one connection in flight; one more waits to be read (a guess: browsers keep some ten).
+const IN_FLIGHT_MAX: usize = 64;
+/// How long after a failed `accept` the next is tried: out of file descriptors, trying at once would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What all connections share.
+pub struct StreamParts {
+    /// What queries are judged by.
+    pub rules: Arc<Live<Rules>>,
+    /// Makes each connection its responder.
+    pub responder: Box<dyn Fn() -> Responder + Send + Sync>,
+    /// The workers' mailboxes.
+    pub posts: Arc<[Post]>,
+    /// The process's clock.
+    pub clock: Clock,
+    /// Limits and times.
+    pub config: Config,
+    /// How long a forwarded query is waited for: the forwarder's budget, and a little.
+    pub patience: Duration,
+}
+
+/// How many connections each client has. Lives in memory while they last, and nowhere else.
+type PerClient = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
+/// One connection's place among its client's; given back when it ends.
+struct Seat {
+    /// The count.
+    clients: PerClient,
+    /// Whose.
+    client: IpAddr,
+    /// Its place among all connections.
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Seat {
+    /// Takes a seat, if this client has fewer than `most`.
+    fn take(clients: &PerClient, client: IpAddr, most: usize, permit: OwnedSemaphorePermit) -> Option<Self> {
+        let mut seats = clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = seats.entry(client).or_insert(0);
+        if *taken >= most {
+            return None;
+        }
+        *taken += 1;
+        drop(seats);
+        Some(Self { clients: Arc::clone(clients), client, _permit: permit })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut seats = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut taken) = seats.entry(self.client) {
+            *taken.get_mut() -= 1;
+            if *taken.get() == 0 {
+                taken.remove();
+            }
+        }
+    }
+}
+
+/// Serves every listener until `stop` turns true, then lets open connections finish what they asked, in bounded time.
+pub async fn serve_streams(listeners: Vec<std::net::TcpListener>, parts: Arc<StreamParts>, stop: watch::Receiver<bool>) {
+    let permits = Arc::new(Semaphore::new(parts.config.tcp_connections_max));
+    let clients = PerClient::default();
+    let mut tasks = JoinSet::new();
+    for listener in listeners {
+        match TcpListener::from_std(listener) {
+            Ok(listener) => {
+                let (permits, clients) = (Arc::clone(&permits), Arc::clone(&clients));
+                tasks.spawn(accept(listener, Arc::clone(&parts), permits, clients, stop.clone()));
+            }
+            Err(error) => tracing::error!(%error, "a TCP listener could not be served"),
+        }
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+/// Accepts connections of one listener.
+async fn accept(
+    listener: TcpListener,
+    parts: Arc<StreamParts>,
+    permits: Arc<Semaphore>,
+    clients: PerClient,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|&stopping| stopping) => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                // Over the limit: closed at once, which a client understands (RFC 7766 §6.2.2 lets us).
+                let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
+                let most = parts.config.tcp_connections_per_client_max;
+                let Some(seat) = Seat::take(&clients, peer.ip().to_canonical(), most, permit) else { continue };
+                connections.spawn(converse(stream, peer, seat, Arc::clone(&parts), stop.clone()));
+            }
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+    drop(listener);
+    let grace = Duration::from_secs(u64::from(parts.config.drain_secs));
+    let ended = timeout(grace, async { while connections.join_next().await.is_some() {} }).await;
+    if ended.is_err() {
+        connections.shutdown().await;
+    }
+}
+
+/// One connection, from its first query to its end.
+async fn converse(
+    stream: TcpStream,
+    peer: SocketAddr,
+    seat: Seat,
+    parts: Arc<StreamParts>,
+    stop: watch::Receiver<bool>,
+) {
+    // Small replies leave at once; failing that they leave a little later.
+    stream.set_nodelay(true).ok();
+    let (reader, writer) = stream.into_split();
+    let idle = Duration::from_secs(u64::from(parts.config.tcp_idle_secs));
+    let (replies, outgoing) = mpsc::channel(IN_FLIGHT_MAX);
+    let mut writing = JoinSet::new();
+    writing.spawn(write_replies(writer, outgoing, idle));
+    read_queries(reader, peer.ip().to_canonical(), &parts, replies, idle, stop).await;
+    // The last reply's sender is gone: the writer ends by itself, each write within the idle time.
+    while writing.join_next().await.is_some() {}
+    drop(seat);
+}
+
+/// Reads queries and answers or forwards each, until the client ends, falls silent, or sends what is no message.
+async fn read_queries(
+    mut reader: OwnedReadHalf,
+    client: IpAddr,
+    parts: &Arc<StreamParts>,
+    replies: mpsc::Sender<Box<[u8]>>,
+    idle: Duration,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut responder = (parts.responder)();
+    let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
+    let mut waiting = JoinSet::new();
+    loop {
+        while waiting.try_join_next().is_some() {}
+        let Ok(permit) = Arc::clone(&in_flight).acquire_owned().await else { break };
+        let next = tokio::select! {
+            next = timeout(idle, read_message(&mut reader)) => next,
+            _ = stop.wait_for(|&stopping| stopping) => break,
+        };
+        let packet = match next {
+            Ok(Ok(packet)) => packet,
+            // Ended, not a message, or silent for too long; what is on its way is still answered.
+            Ok(Err(_)) | Err(_) => break,
+        };
+        match answer(&mut responder, parts, client, &packet) {
+            Answered::Not => {}
+            Answered::Now(reply) => {
+                if replies.send(reply).await.is_err() {
+                    break;
+                }
+            }
+            Answered::Later(answer) => {
+                let (replies, patience) = (replies.clone(), parts.patience);
+                waiting.spawn(async move {
+                    if let Ok(Ok(reply)) = timeout(patience, answer).await {
+                        // The client may have gone.
+                        replies.send(reply).await.ok();
+                    }
+                    drop(permit);
+                });
+            }
+        }
+    }
+    drop(replies);
+    while waiting.join_next().await.is_some() {}
+}
+
+/// What came of one query.
+enum Answered {
+    /// Nothing is sent.
+    Not,
+    /// Its reply.
+    Now(Box<[u8]>),
+    /// A worker will send its reply.
+    Later(oneshot::Receiver<Box<[u8]>>),
+}
+
+thread_local! {
+    /// Where a reply is written before it is sent as long as it is: one a thread, not one a connection.
+    static ROOM: RefCell<Box<[u8]>> = RefCell::new(vec![0; STREAM_OCTETS_MAX].into_boxed_slice());
+}
+
+/// Climbs the ladder with one query.
+fn answer(responder: &mut Responder, parts: &StreamParts, client: IpAddr, packet: &[u8]) -> Answered {
+    let rules = parts.rules.load();
+    ROOM.with_borrow_mut(|room| {
+        let octets = match responder.respond(&rules, packet, client, parts.clock.now_ms(), room) {
+            Outcome::Silence => None,
+            Outcome::Reply(octets) => Some(octets),
+            Outcome::Forward(miss) => match hand_over(parts, miss.key, packet) {
+                Some(answer) => return Answered::Later(answer),
+                None => responder.turn_away(Transport::Tcp, &miss.query, Counted::Overload, Ede::OTHER, room),
+            },
+        };
+        octets.and_then(|octets| room.get(..octets)).map_or(Answered::Not, |reply| Answered::Now(reply.into()))
+    })
+}
+
+/// Hands a miss to the worker its key belongs to, so that equal questions meet there; `None` when its mailbox is full.
+fn hand_over(parts: &StreamParts, key: crate::cache::Key, packet: &[u8]) -> Option<oneshot::Receiver<Box<[u8]>>> {
+    let place = usize::try_from(key.hash() % (parts.posts.len() as u64).max(1)).ok()?;
+    let (reply, answer) = oneshot::channel();
+    parts.posts.get(place)?.put(Letter::Query { key, packet: packet.into(), reply }).ok()?;
+    Some(answer)
+}
+
+/// Reads one length-led message (RFC 1035 §4.2.2).
+async fn read_message(reader: &mut OwnedReadHalf) -> io::Result<Vec<u8>> {
+    let length = usize::from(reader.read_u16().await?);
+    if length < HEADER_OCTETS {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    // Grows as octets come: a length alone reserves nothing.
+    let mut packet = Vec::with_capacity(length.min(512));
+    let read = reader.take(length as u64).read_to_end(&mut packet).await?;
+    if read == length { Ok(packet) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+/// Writes replies as they come ready, each with its length in front, in one write.
+async fn write_replies(mut writer: OwnedWriteHalf, mut replies: mpsc::Receiver<Box<[u8]>>, idle: Duration) {
+    let mut framed = Vec::new();
+    while let Some(reply) = replies.recv().await {
+        framed.clear();
+        framed.extend_from_slice(&u16::try_from(reply.len()).unwrap_or(0).to_be_bytes());
+        framed.extend_from_slice(&reply);
+        match timeout(idle, writer.write_all(&framed)).await {
+            Ok(Ok(())) => {}
+            // A client that does not read: close.
+            Ok(Err(_)) | Err(_) => return,
+        }
+    }
+    // Sends FIN; the client may have gone.
+    writer.shutdown().await.ok();
+}

@@ -1,0 +1,441 @@
+//! A worker: one plain thread with its own listeners, upstream sockets, forwarding state, cache and counters.
+//!
+//! Its loop: wait → receive a batch → respond to each → send the batch. A batch costs three system calls, a miss two more. The rules are
+//! read once a batch. A panic is caught around one packet: it is dropped and counted, the loop goes on.
+
+use std::net::UdpSocket;
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+use std::{io, thread};
+
+use tokio::sync::oneshot;
+
+use super::mailbox::{Letter, Mailbox};
+use super::upstream::{TcpAsk, UpstreamSockets};
+use super::{Outcome, Responder, Rules};
+use crate::cache::Key;
+use crate::forward::{Effect, Event, Forward, Refused};
+use crate::metrics::{Outcome as Counted, Shard, Transport};
+use crate::policy::Reader;
+use crate::sys::{BATCH, Inbox, Outbox, Peer, Poller, receive_drops};
+use crate::wire::{Ede, Header, Query, STREAM_OCTETS_MAX};
+
+/// How long a worker sleeps at most, so that kernel drops are counted and late timers run.
+const IDLE_MS: u32 = 1000;
+/// Batches taken from one listener before the others have their turn: a flood on one must not starve the rest.
+const BATCHES_IN_A_ROW: usize = 4;
+/// The token of the doorbell; listeners are counted from 0, upstream sockets from `UPSTREAM_TOKENS`.
+const BELL_TOKEN: u64 = u64::MAX;
+/// The first token of upstream sockets: `upstream << 16 | socket` above it.
+pub(super) const UPSTREAM_TOKENS: u64 = 1 << 32;
+
+/// Milliseconds since the process started: what every room calls `now`.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock(Instant);
+
+impl Clock {
+    /// Starts at 0 now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now_ms(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Who waits for a forwarded query.
+#[derive(Debug)]
+enum Asker {
+    /// A client's datagram.
+    Datagram {
+        /// The listener it came to.
+        listener: usize,
+        /// Where to answer.
+        peer: Peer,
+    },
+    /// A stream's task.
+    Stream(oneshot::Sender<Box<[u8]>>),
+}
+
+/// A packet that waits for its upstream: all that is needed to answer it as if it had just come.
+#[derive(Debug)]
+pub struct Waiter {
+    /// The query.
+    packet: Box<[u8]>,
+    /// Who asked.
+    asker: Asker,
+}
+
+/// A listening socket and the replies that leave through it.
+struct Listener {
+    /// Shares its port with the other workers'.
+    socket: UdpSocket,
+    /// Replies that wait for the batch's end.
+    outbox: Outbox,
+    /// Kernel drops counted so far.
+    drops: u32,
+}
+
+/// What the threads of a server share about its end, and about each other's load.
+#[derive(Debug, Default)]
+pub struct Shutdown {
+    /// Set once: drain and end.
+    stopping: AtomicBool,
+}
+
+impl Shutdown {
+    /// Tells workers to drain; ring their doorbells after.
+    pub fn begin(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Whether it has begun.
+    #[must_use]
+    pub fn begun(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+}
+
+/// What a worker is made of.
+pub struct WorkerParts {
+    /// Its listeners.
+    pub sockets: Vec<UdpSocket>,
+    /// Its mailbox.
+    pub mailbox: Mailbox,
+    /// Its view of the rules.
+    pub rules: Reader<Rules>,
+    /// Answers and counts.
+    pub responder: Responder,
+    /// Its forwarding state.
+    pub forward: Forward<Waiter>,
+    /// Its upstream sockets.
+    pub upstreams: UpstreamSockets,
+    /// Where questions for TCP go.
+    pub tcp: tokio::sync::mpsc::Sender<TcpAsk>,
+    /// The process's clock.
+    pub clock: Clock,
+    /// When to end.
+    pub shutdown: Arc<Shutdown>,
+    /// How long to wait for answers in flight at the end, milliseconds.
+    pub drain_ms: u64,
+    /// Queries in flight, for the scrape.
+    pub in_flight: Arc<AtomicUsize>,
+    /// Which mailbox is its own, for replies over TCP.
+    pub index: usize,
+}
+
+/// One worker, running.
+pub struct Worker {
+    /// Waits for all sockets and the doorbell.
+    poller: Poller,
+    /// Listeners, by token.
+    listeners: Vec<Listener>,
+    /// The batch received last.
+    inbox: Inbox,
+    /// A stream's reply is written here, before it is sent as long as it is.
+    stream_room: Box<[u8]>,
+    /// What `forward` wants done.
+    effects: Vec<Effect<Waiter>>,
+    /// The rest.
+    parts: WorkerParts,
+}
+
+impl Worker {
+    /// Puts a worker together.
+    ///
+    /// # Errors
+    /// What `epoll(7)` says.
+    pub fn new(mut parts: WorkerParts) -> io::Result<Self> {
+        let poller = Poller::new()?;
+        poller.add(&parts.mailbox.bell, BELL_TOKEN)?;
+        let mut listeners = Vec::new();
+        for (token, socket) in std::mem::take(&mut parts.sockets).into_iter().enumerate() {
+            poller.add(&socket, token as u64)?;
+            listeners.push(Listener { socket, outbox: Outbox::default(), drops: 0 });
+        }
+        let stream_room = vec![0; STREAM_OCTETS_MAX].into_boxed_slice();
+        Ok(Self { poller, listeners, inbox: Inbox::default(), stream_room, effects: Vec::new(), parts })
+    }
+
+    /// Serves until told to stop, then drains: answers what was received and what is in flight, in bounded time.
+    pub fn run(mut self) {
+        let mut ready = Vec::with_capacity(BATCH);
+        let mut deadline_ms = None;
+        loop {
+            let timeout_ms = self.timeout_ms(deadline_ms);
+            ready.clear();
+            match self.poller.wait(timeout_ms) {
+                Ok(tokens) => ready.extend(tokens),
+                Err(error) => {
+                    tracing::error!(%error, "a worker cannot wait for its sockets");
+                    thread::sleep(std::time::Duration::from_millis(100));
+                }
+            }
+            for &token in &ready {
+                self.attend(token);
+            }
+            let now_ms = self.parts.clock.now_ms();
+            self.parts.forward.on_tick(now_ms, &mut self.effects);
+            self.apply_effects(now_ms);
+            self.flush();
+            self.count_drops();
+            self.parts.in_flight.store(self.parts.forward.in_flight(), Ordering::Relaxed);
+            if self.parts.shutdown.begun() {
+                let deadline = *deadline_ms.get_or_insert(now_ms + self.parts.drain_ms);
+                let idle = !ready.iter().any(|&token| token != BELL_TOKEN);
+                if (idle && self.parts.forward.in_flight() == 0) || now_ms >= deadline {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// How long the next wait may be.
+    fn timeout_ms(&self, drain_deadline_ms: Option<u64>) -> u32 {
+        let now_ms = self.parts.clock.now_ms();
+        let next = [self.parts.forward.next_deadline_ms(), drain_deadline_ms].into_iter().flatten().min();
+        // While draining with nothing in flight, one look that finds nothing ends it.
+        if drain_deadline_ms.is_some() && self.parts.forward.in_flight() == 0 {
+            return 0;
+        }
+        next.map_or(IDLE_MS, |at| u32::try_from(at.saturating_sub(now_ms)).unwrap_or(IDLE_MS).min(IDLE_MS))
+    }
+
+    /// Does what a ready source wants.
+    fn attend(&mut self, token: u64) {
+        if token == BELL_TOKEN {
+            self.parts.mailbox.bell.hush();
+            // Lets go of a retired generation even when no query comes.
+            self.parts.rules.load();
+            while let Some(letter) = self.parts.mailbox.take() {
+                self.open(letter);
+            }
+        } else if token >= UPSTREAM_TOKENS {
+            self.receive_upstream(token - UPSTREAM_TOKENS);
+        } else if let Ok(listener) = usize::try_from(token) {
+            for _ in 0..BATCHES_IN_A_ROW {
+                if self.receive(listener) < BATCH {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Receives and answers one batch; gives its size.
+    fn receive(&mut self, listener: usize) -> usize {
+        let Self { listeners, inbox, effects, parts, .. } = self;
+        let WorkerParts { rules, responder, forward, clock, .. } = parts;
+        let Some(Listener { socket, outbox, .. }) = listeners.get_mut(listener) else { return 0 };
+        // An error here is an ICMP's about an earlier reply, which is none of ours to mend.
+        let Ok(count) = inbox.receive(socket.as_fd()) else { return 0 };
+        let now_ms = clock.now_ms();
+        let rules = rules.load();
+        for index in 0..count {
+            let asked = inbox.packet(index).zip(inbox.peer(index).filter(Peer::is_answerable));
+            let Some((packet, peer, client)) = asked.and_then(|(packet, peer)| Some((packet, peer, peer.ip()?))) else {
+                responder.count(Transport::Udp, Counted::Dropped);
+                continue;
+            };
+            if outbox.room().is_none() {
+                responder.shard().send_failures.add(outbox.flush(socket.as_fd()) as u64);
+            }
+            let Some(room) = outbox.room() else { continue };
+            let reply = guard(responder.shard(), || match responder.respond(rules, packet, client, now_ms, room) {
+                Outcome::Silence => None,
+                Outcome::Reply(octets) => Some(octets),
+                Outcome::Forward(miss) => {
+                    let waiter = Waiter { packet: packet.into(), asker: Asker::Datagram { listener, peer } };
+                    let refused = forward.on_query(miss.key, &miss.query, waiter, now_ms, effects).err()?;
+                    let (outcome, ede) = turned_away(&refused);
+                    responder.turn_away(Transport::Udp, &miss.query, outcome, ede, room)
+                }
+            });
+            match reply {
+                Some(Some(octets)) => outbox.commit(octets, &peer),
+                Some(None) => {}
+                None => responder.count(Transport::Udp, Counted::Panicked),
+            }
+        }
+        responder.shard().send_failures.add(outbox.flush(socket.as_fd()) as u64);
+        self.apply_effects(now_ms);
+        count
+    }
+
+    /// Receives what one upstream socket holds.
+    fn receive_upstream(&mut self, token: u64) {
+        let Some((upstream, socket)) = UpstreamSockets::of_token(token) else { return };
+        let now_ms = self.parts.clock.now_ms();
+        loop {
+            let Some(fd) = self.parts.upstreams.get(upstream, socket) else { return };
+            match self.inbox.receive(fd.as_fd()) {
+                Ok(count) => {
+                    let Self { inbox, effects, parts, .. } = self;
+                    for packet in (0..count).filter_map(|index| inbox.packet(index)) {
+                        guard(parts.responder.shard(), || {
+                            parts.forward.on_udp_reply(upstream, socket, packet, now_ms, effects);
+                        });
+                    }
+                    if count < BATCH {
+                        break;
+                    }
+                }
+                Err(_) => {
+                    self.parts.forward.on_udp_error(upstream, socket, now_ms, &mut self.effects);
+                    break;
+                }
+            }
+        }
+        self.apply_effects(now_ms);
+    }
+
+    /// Does what a letter says.
+    fn open(&mut self, letter: Letter) {
+        let now_ms = self.parts.clock.now_ms();
+        match letter {
+            Letter::Query { key, packet, reply } => self.forward_stream(key, packet, reply, now_ms),
+            Letter::Reply { slot, result } => {
+                self.parts.forward.on_tcp_reply(slot, result.as_deref().map_err(|&failed| failed), now_ms, &mut self.effects);
+            }
+        }
+        self.apply_effects(now_ms);
+    }
+
+    /// Forwards a stream's miss.
+    fn forward_stream(&mut self, key: Key, packet: Box<[u8]>, reply: oneshot::Sender<Box<[u8]>>, now_ms: u64) {
+        let waiter = Waiter { packet: packet.clone(), asker: Asker::Stream(reply) };
+        let Some(query) = Header::read(&packet).and_then(|header| Query::read(header, &packet).ok()) else { return };
+        let Err(refused) = self.parts.forward.on_query(key, &query, waiter, now_ms, &mut self.effects) else { return };
+        let (outcome, ede) = turned_away(&refused);
+        let (Refused::Full { waiter } | Refused::NoUpstream { waiter }) = refused;
+        let octets = self.parts.responder.turn_away(Transport::Tcp, &query, outcome, ede, &mut self.stream_room);
+        send_to_stream(waiter.asker, octets.and_then(|octets| self.stream_room.get(..octets)));
+    }
+
+    /// Carries out what `forward` wants done, until it wants no more.
+    fn apply_effects(&mut self, now_ms: u64) {
+        while !self.effects.is_empty() {
+            for effect in std::mem::take(&mut self.effects) {
+                self.apply(effect, now_ms);
+            }
+        }
+    }
+
+    /// Carries out one effect.
+    fn apply(&mut self, effect: Effect<Waiter>, now_ms: u64) {
+        let parts = &mut self.parts;
+        match effect {
+            Effect::SendUdp { upstream, socket, packet } => {
+                if parts.upstreams.send(&self.poller, upstream, socket, packet.as_ref()).is_err() {
+                    parts.forward.on_udp_error(upstream, socket, now_ms, &mut self.effects);
+                }
+            }
+            Effect::SendTcp { slot, upstream, packet } => {
+                let ask = TcpAsk { worker: parts.index, slot, upstream, packet: packet.as_ref().into() };
+                if parts.tcp.try_send(ask).is_err() {
+                    parts.forward.on_tcp_reply(slot, Err(crate::forward::TcpFailed), now_ms, &mut self.effects);
+                }
+            }
+            Effect::RenewSocket { upstream, socket } => parts.upstreams.renew(&self.poller, upstream, socket),
+            Effect::Note { upstream, event } => note(&parts.responder, upstream, event),
+            Effect::Done { key, waiters, result } => {
+                if let Ok(answer) = &result {
+                    parts.responder.keep(&key, answer, now_ms);
+                }
+                let shard = Arc::clone(parts.responder.shared_shard());
+                for waiter in waiters {
+                    guard(&shard, || self.settle(waiter, &result, now_ms));
+                }
+            }
+        }
+    }
+
+    /// Answers one waiter.
+    fn settle(
+        &mut self,
+        waiter: Waiter,
+        result: &Result<Arc<crate::cache::Answer>, crate::forward::Failure>,
+        now_ms: u64,
+    ) {
+        let parts = &mut self.parts;
+        let rules = parts.rules.load();
+        match waiter.asker {
+            Asker::Datagram { listener, peer } => {
+                let Some(Listener { socket, outbox, .. }) = self.listeners.get_mut(listener) else { return };
+                if outbox.room().is_none() {
+                    parts.responder.shard().send_failures.add(outbox.flush(socket.as_fd()) as u64);
+                }
+                let Some(room) = outbox.room() else { return };
+                if let Some(octets) = parts.responder.settle(Transport::Udp, rules, &waiter.packet, result, now_ms, room) {
+                    outbox.commit(octets, &peer);
+                }
+            }
+            asker @ Asker::Stream(_) => {
+                let octets = parts.responder.settle(Transport::Tcp, rules, &waiter.packet, result, now_ms, &mut self.stream_room);
+                send_to_stream(asker, octets.and_then(|octets| self.stream_room.get(..octets)));
+            }
+        }
+    }
+
+    /// Sends what waits on every listener.
+    fn flush(&mut self) {
+        for Listener { socket, outbox, .. } in self.listeners.iter_mut().filter(|listener| listener.outbox.waiting() > 0) {
+            self.parts.responder.shard().send_failures.add(outbox.flush(socket.as_fd()) as u64);
+        }
+    }
+
+    /// Counts what the kernel dropped since the last look.
+    fn count_drops(&mut self) {
+        for Listener { socket, drops, .. } in &mut self.listeners {
+            let now = receive_drops(socket.as_fd());
+            self.parts.responder.shard().receive_drops.add(u64::from(now.wrapping_sub(*drops)));
+            *drops = now;
+        }
+    }
+}
+
+/// Runs what one packet needs; a panic is caught, counted, and `None`. What it was doing is left as it was: the tables of `forward` and the
+/// caches hold no reference that could dangle, and a slot left open runs into its time limit.
+fn guard<T>(shard: &Shard, work: impl FnOnce() -> T) -> Option<T> {
+    let result = catch_unwind(AssertUnwindSafe(work));
+    if result.is_err() {
+        shard.panics.bump();
+    }
+    result.ok()
+}
+
+/// Hands a stream its reply; without one, its task learns it from the sender going away.
+fn send_to_stream(asker: Asker, reply: Option<&[u8]>) {
+    if let (Asker::Stream(sender), Some(octets)) = (asker, reply) {
+        // The connection may have ended meanwhile.
+        sender.send(octets.into()).ok();
+    }
+}
+
+/// Why a miss was not taken: how it is counted, and what the client is told.
+const fn turned_away(refused: &Refused<Waiter>) -> (Counted, Ede) {
+    match refused {
+        Refused::Full { .. } => (Counted::Overload, Ede::OTHER),
+        Refused::NoUpstream { .. } => (Counted::Failed, Ede::NO_REACHABLE_AUTHORITY),
+    }
+}
+
+/// Counts what `forward` noticed.
+fn note(responder: &Responder, upstream: usize, event: Event) {
+    let shard = responder.shard().upstream(upstream);
+    match event {
+        Event::SentUdp => shard.sent_udp.bump(),
+        Event::SentTcp => shard.sent_tcp.bump(),
+        Event::Reply { micros } => shard.observe_latency(micros),
+        Event::Timeout => shard.timeouts.bump(),
+        Event::Error => shard.errors.bump(),
+        Event::Rejected => shard.rejected.bump(),
+        Event::Coalesced => responder.shard().coalesced.bump(),
+    }
+}
