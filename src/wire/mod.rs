@@ -8,7 +8,7 @@ mod records;
 mod write;
 
 pub use query::{Edns, Header, Query, QueryError};
-
+pub use records::{Question, Record, Records, RecordsError, Section, expand_name, read_question};
 pub use write::{Ede, ReplyFlags, Soa, Writer};
 
 /// Octets of a message header (RFC 1035 §4.1.1).
