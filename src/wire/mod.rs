@@ -29,6 +29,7 @@ pub mod rtype {
     pub const SOA: u16 = 6;
     pub const HINFO: u16 = 13;
     pub const TXT: u16 = 16;
+    pub const SIG: u16 = 24;
     pub const AAAA: u16 = 28;
     pub const DNAME: u16 = 39;
     pub const OPT: u16 = 41;
