@@ -8,7 +8,7 @@ mod records;
 mod write;
 
 pub use query::{Edns, Header, Query, QueryError};
-
+pub use records::{Question, Record, Records, RecordsError, Section, expand_name, read_question};
 pub use write::{Ede, ReplyFlags, Soa, Writer};
 
 /// Octets of a message header (RFC 1035 §4.1.1).
@@ -29,6 +29,7 @@ pub mod rtype {
     pub const SOA: u16 = 6;
     pub const HINFO: u16 = 13;
     pub const TXT: u16 = 16;
+    pub const SIG: u16 = 24;
     pub const AAAA: u16 = 28;
     pub const DNAME: u16 = 39;
     pub const OPT: u16 = 41;
