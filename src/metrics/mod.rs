@@ -5,8 +5,9 @@
 
 mod counter;
 mod expose;
+mod families;
 mod shard;
 
 pub use counter::Counter;
-pub use expose::{FeedFigures, Gauges, Metrics};
+pub use expose::{FeedFigures, Gauges, LiveFigures, Metrics};
 pub use shard::{ACTIONS, LATENCY_BOUNDS_SECS, Outcome, RCODES, Shard, Transport, UPSTREAMS_MAX, UpstreamShard};

@@ -133,6 +133,8 @@ pub struct Shard {
     pub send_failures: Counter,
     /// Queries the kernel dropped because the receive buffer was full.
     pub receive_drops: Counter,
+    /// Queries to the operator's zones that had no answer at once.
+    pub zone_unready: Counter,
 }
 
 impl Default for Shard {
@@ -151,6 +153,7 @@ impl Default for Shard {
             panics: Counter::default(),
             send_failures: Counter::default(),
             receive_drops: Counter::default(),
+            zone_unready: Counter::default(),
         }
     }
 }
