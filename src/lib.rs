@@ -1,7 +1,72 @@
-//! Cenote, a DNS sinkhole: the map of the house (grows with it).
+//! Cenote, a DNS sinkhole: it takes every query, lets the names that vetted feeds list sink, and passes the rest through clear.
+//!
+//! This page is the map of the house.
+//!
+//! # Four flows, and nothing else
+//!
+//! ```text
+//!  settings ─► config ─► every room's own plain Config
+//!
+//!  feed     ─► feed (read, gate) ─► index (sort, FST, verify) ─► policy (feeds + actions) ═► one pointer swap
+//!
+//!  query    ─► server (udp workers; tcp)
+//!               └► server::Responder   octets and `now` in, octets or a decision out; no I/O, no clock, no allocation
+//!                    1 access, wire   may this client ask, is it a query?  → dropped | REFUSED | NOTIMP | FORMERR | BADVERS
+//!                    2 zone           is it a zone of the operator's, or a special name?  → answered with authority
+//!                    3 policy         is the name sunk?                    → answered at once, never sent anywhere
+//!                    4 cache          do we hold the answer?               → answered, unless its chain of aliases is sunk
+//!                    5 otherwise                                           → forward
+//!               └► forward  sans-I/O state machine: coalesce, pick an upstream, retry, fail over, check the reply
+//!
+//!  counts   ─► metrics (per-worker counters, summed when scraped) ─► admin (/metrics, /healthz, /readyz; explain, reload)
+//! ```
+//!
+//! # Rooms, and whom each may name
+//!
+//! `tests/suite/rooms.rs` reads every `use` and enforces this.
+//!
+//! | room | what lives there | may name |
+//! |---|---|---|
+//! | [`sys`] | the only room with `unsafe`: recvmmsg, sendmmsg, socket options, limits | – |
+//! | [`name`] | a domain name, and `NameKey`, its lookup form | – |
+//! | [`metrics`] | every metric's name, help and labels | – |
+//! | [`wire`] | messages: read a query, walk a reply, write an answer, EDNS and EDE | name |
+//! | [`index`] | the FST of indicators: build, verify, look up, the artifact | name, sys |
+//! | [`policy`] | feeds in order, actions → a decision; the one swap | name, index |
+//! | [`zone`] | the operator's zones and the special names | name, wire |
+//! | [`cache`] | replies kept as wire octets, bounded in octets | name, wire |
+//! | [`forward`] | the forwarding state machine; time, randomness and octets in, actions out | name, wire, policy, cache |
+//! | [`feed`] | sources, formats, gate, watch | name, index, policy, metrics |
+//! | [`server`] | sockets, workers, limits; the ladder | name, wire, policy, zone, cache, forward, metrics, sys |
+//! | [`admin`] | two doors: HTTP, read-only aggregates; a Unix socket | metrics, policy, feed |
+//! | [`config`] | the only door for TOML | every room's `Config` |
+//! | [`app`] | assembly: start order, reload, drain | all but cli |
+//! | [`cli`] | commands and everything printed | all |
+//!
+//! What is *not* there says as much: `server` never names `feed`, `index` or `config`; `feed` never names `server`; `name`, `wire`, `index`,
+//! `policy`, `cache`, `forward` and `server::Responder` have no `async`, no socket, no clock, no source of randomness and no logging; only
+//! `cli` prints.
+//!
+//! # Threads
+//!
+//! Workers are plain threads, one a core, each with its own listeners, upstream sockets, forwarding state, cache and counters. One tokio
+//! runtime carries what may wait: TCP, TCP upstreams, the two doors. One publisher thread reads feeds, builds, publishes, and frees what was
+//! retired, never on a worker.
+//!
+//! # Where this differs from the plan, and why
+//!
+//! * An indicator's verb (`index::Verb`) is stored as a pair, for the name itself and for what is below it: an RPZ owner and its `*.` twin
+//!   fold into one key.
+//! * The artifact carries a CRC-32 of the whole file beside the FST's own checksum; opening verifies both.
+//! * A feed that has not changed is read back out of the index in force when another one is rebuilt: neither its file nor a second copy in
+//!   memory is needed.
+//! * A worker has at most 64 sockets to an upstream, not its whole share of 8,192: what a forger must hit is the one port a query left from,
+//!   and fewer sockets are drained in fewer system calls.
 
 pub mod admin;
+pub mod app;
 pub mod cache;
+pub mod cli;
 pub mod config;
 pub mod feed;
 pub mod forward;

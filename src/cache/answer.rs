@@ -166,7 +166,7 @@ impl Answer {
     /// The code a client may be sent: what needs an OPT's high bits is SERVFAIL to those who know no OPT, so to all.
     fn client_rcode(&self) -> Rcode {
         match u8::try_from(self.layout.rcode) {
-            Ok(low @ 0..=15) => Rcode::from_low(low),
+            Ok(low @ 0..=15) => Rcode::from_code(u16::from(low)),
             _ => Rcode::ServFail,
         }
     }

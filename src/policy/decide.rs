@@ -3,6 +3,8 @@
 //! The feed earliest in order that matches decides; inside a feed the deepest entry wins. One walk collects the rows of all listed
 //! ancestors; then one pass over them, deepest first. No allocation; a name that nothing lists costs the walk alone.
 
+use std::sync::Arc;
+
 use super::{Action, FeedConfig, SinkConfig};
 use crate::index::{FeedId, Index, Row, Verb};
 use crate::name::{LABELS_MAX, NameRef};
@@ -75,7 +77,7 @@ pub struct Opinion {
 #[derive(Debug)]
 pub struct Policy {
     /// Who lists what.
-    index: Index,
+    index: Arc<Index>,
     /// By place; as many as the index's feeds.
     feeds: Vec<FeedConfig>,
     /// What a sunk name is answered with.
@@ -88,13 +90,13 @@ type Match<'p> = (usize, &'p Row);
 impl Policy {
     /// Puts feeds and index together; `feeds` in the index's order.
     #[must_use]
-    pub const fn new(index: Index, feeds: Vec<FeedConfig>, sink: SinkConfig) -> Self {
+    pub const fn new(index: Arc<Index>, feeds: Vec<FeedConfig>, sink: SinkConfig) -> Self {
         Self { index, feeds, sink }
     }
 
     /// The index.
     #[must_use]
-    pub const fn index(&self) -> &Index {
+    pub const fn index(&self) -> &Arc<Index> {
         &self.index
     }
 
@@ -238,7 +240,7 @@ mod tests {
             .iter()
             .map(|&(action, may_allow, _)| FeedConfig { name: "f".to_owned(), action, may_allow })
             .collect();
-        Policy::new(index, feeds, SinkConfig::default())
+        Policy::new(Arc::new(index), feeds, SinkConfig::default())
     }
 
     fn decide(policy: &Policy, name: &str) -> (&'static str, u128) {

@@ -2,8 +2,6 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-
 use super::AccessConfig;
 
 /// The networks whose clients are answered. Default deny: an open resolver amplifies attacks (RFC 5358, BCP 140).

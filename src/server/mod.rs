@@ -1,4 +1,20 @@
-//! The `server` room.
+//! Sockets, workers, listeners, limits; and [`Responder`], which turns a packet into its reply without any of them.
 
+mod access;
 mod config;
+mod mailbox;
+mod respond;
+mod rules;
+mod sink;
+mod stream;
+mod upstream;
+mod worker;
+
+pub use access::Access;
 pub use config::{AccessConfig, Config, LISTEN_MAX, WORKERS_MAX};
+pub use mailbox::{Letter, Mailbox, Post, mailbox};
+pub use respond::{Miss, Outcome, Responder};
+pub use rules::Rules;
+pub use stream::{StreamParts, serve_streams};
+pub use upstream::{TcpAsk, UpstreamSockets, ask_over_tcp, sockets_per_upstream};
+pub use worker::{Clock, Shutdown, Waiter, Worker, WorkerParts};

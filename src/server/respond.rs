@@ -124,7 +124,7 @@ impl Responder {
             Err(reply) => return reply.map_or(Outcome::Silence, Outcome::Reply),
         };
         let mut turn = Turn { transport: self.transport, rules, query: &query, now_ms, out };
-        if let Some(outcome) = self.answer_here(&mut turn, packet) {
+        if let Some(outcome) = self.answer_here(&mut turn) {
             return outcome;
         }
         let Some(policy) = rules.policy.as_deref() else {
@@ -157,7 +157,7 @@ impl Responder {
         out: &mut [u8],
     ) -> Result<Query<'p>, Option<usize>> {
         let query = Query::read(header, packet);
-        let refuse = |outcome, rcode, ede| {
+        let mut refuse = |outcome, rcode, ede| {
             self.count(self.transport, outcome);
             let reply = match &query {
                 Ok(query) => write_error(out, query, rcode, ede),
@@ -196,18 +196,17 @@ impl Responder {
     }
 
     /// Rung 2: an answer with authority, if the name is in a zone here.
-    fn answer_here<'p>(&self, turn: &mut Turn<'_, 'p>, packet: &'p [u8]) -> Option<Outcome<'p>> {
-        let zone = turn.rules.zones.covers(&turn.query.qname)?;
+    fn answer_here(&self, turn: &mut Turn<'_, '_>) -> Option<Outcome<'static>> {
+        let zone = turn.rules.zones.covers(&turn.query.qname, turn.query.qtype)?;
         let limit = turn.limit();
-        let (reply, truncated) = match turn.rules.zones.answer(zone, turn.query, packet, turn.out, limit) {
-            ZoneAnswer::Reply { octets, rcode, truncated } => (self.count_reply(rcode, Some(octets)), truncated),
-            ZoneAnswer::Failed => {
-                let reply = write_error(turn.out, turn.query, Rcode::ServFail, None);
-                (self.count_reply(Rcode::ServFail, reply), false)
+        let reply = match turn.rules.zones.answer(zone, turn.query, turn.out, limit) {
+            ZoneAnswer::Reply { length, rcode, truncated } => {
+                self.count(turn.transport, Counted::Zone);
+                self.count_truncated(truncated);
+                self.count_reply(rcode, Some(length))
             }
+            ZoneAnswer::Unready => self.fail(turn, Rcode::ServFail, Counted::Failed, Ede::OTHER),
         };
-        self.count(turn.transport, Counted::Zone);
-        self.count_truncated(truncated);
         Some(reply.map_or(Outcome::Silence, Outcome::Reply))
     }
 
@@ -258,7 +257,7 @@ impl Responder {
         let limit = turn.limit();
         let written = answer.write(turn.query, turn.now_ms, turn.out, limit)?;
         self.count_truncated(written.truncated);
-        self.count_reply(answer.rcode(), Some(written.octets))
+        self.count_reply(Rcode::from_code(answer.rcode()), Some(written.octets))
     }
 
     /// The first target in the answer's chain that is sunk. One compare when this generation has looked before and found none.

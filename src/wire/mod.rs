@@ -76,16 +76,17 @@ impl Rcode {
         Self::BadVers,
     ];
 
-    /// The code whose four header bits are `low`.
+    /// The code with this number, [`Self::Other`] if it is none we name.
     #[must_use]
-    pub const fn from_low(low: u8) -> Self {
-        match low & 15 {
+    pub const fn from_code(code: u16) -> Self {
+        match code {
             0 => Self::NoError,
             1 => Self::FormErr,
             2 => Self::ServFail,
             3 => Self::NxDomain,
             4 => Self::NotImp,
             5 => Self::Refused,
+            16 => Self::BadVers,
             _ => Self::Other,
         }
     }

@@ -100,7 +100,7 @@ impl Zoned {
         let opt_octets = if query.edns.is_some() { OPT_OCTETS } else { 0 };
         let octets_max = u16::try_from(out.len().saturating_sub(opt_octets)).unwrap_or(u16::MAX);
         let Some(emitted) = self.ask(query, octets_max) else { return ZoneAnswer::Unready };
-        let rcode = Rcode::from_low(emitted.rcode);
+        let rcode = Rcode::from_code(u16::from(emitted.rcode));
         let question_end = HEADER_OCTETS + query.question.len();
         let Some(records) = emitted.octets.get(question_end..) else { return ZoneAnswer::Unready };
         let flags = ReplyFlags {
