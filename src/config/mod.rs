@@ -10,7 +10,7 @@ mod rooms;
 
 use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use fault::{FAULTS_MAX, Fault, Faults, Problem, ResolvFlaw, Warning};
 
@@ -75,6 +75,12 @@ pub fn read(text: &str, origin: &Path) -> Result<Settings, Faults> {
     let document = Document::new(text, origin);
     let settings = settings(&document, origin.parent().unwrap_or_else(|| Path::new("")));
     document.finish().map(|_| settings)
+}
+
+/// The admin socket where none is set.
+#[must_use]
+pub fn default_socket() -> PathBuf {
+    rooms::default_socket()
 }
 
 /// Without a configuration: the defaults, the sample feed, and the system's own name servers as upstreams.

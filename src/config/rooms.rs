@@ -290,12 +290,14 @@ pub(super) fn admin_socket(section: &mut Section<'_, '_>, default: Option<PathBu
     or(read, default)
 }
 
+/// The admin socket where none is set: in the folder that the systemd unit makes (`RuntimeDirectory=cenote`).
+pub(super) fn default_socket() -> PathBuf {
+    PathBuf::from("/run/cenote/admin.sock")
+}
+
 /// The two doors, without a file.
 pub(super) fn admin_default() -> admin::Config {
-    admin::Config {
-        http: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9153)),
-        socket: Some(PathBuf::from("/run/cenote/admin.sock")),
-    }
+    admin::Config { http: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9153)), socket: Some(default_socket()) }
 }
 
 #[cfg(test)]
