@@ -1,5 +1,7 @@
 //! The cache's settings.
 
+use std::ops::RangeInclusive;
+
 /// How much is kept, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -11,6 +13,17 @@ pub struct Config {
     pub ttl_max_secs: u32,
     /// A longer negative TTL is cut to this, seconds (RFC 2308 §5: one to three hours).
     pub negative_ttl_max_secs: u32,
+}
+
+impl Config {
+    /// What `size_mb` may be: up to a terabyte, more memory than any host of ours has.
+    pub const SIZE_MB: RangeInclusive<u32> = 0..=1_000_000;
+    /// What `ttl_min_secs` may be: up to an hour; raising a TTL further serves stale addresses (RFC 8767 §4 caps for the same reason).
+    pub const TTL_MIN_SECS: RangeInclusive<u32> = 0..=3600;
+    /// What `ttl_max_secs` may be: up to a week, the cap RFC 1035 and RFC 8767 §4 suggest.
+    pub const TTL_MAX_SECS: RangeInclusive<u32> = 1..=604_800;
+    /// What `negative_ttl_max_secs` may be: up to a day; more has been found to be problematic (RFC 2308 §5).
+    pub const NEGATIVE_TTL_MAX_SECS: RangeInclusive<u32> = 1..=86_400;
 }
 
 impl Default for Config {

@@ -1,1 +1,391 @@
-//! The only door for TOML.
+//! The only door for TOML: a file's text into [`Settings`], the product of every room's own `Config`.
+//!
+//! Every fault of a file is found in one pass ([`Faults`]); what is odd but works is a [`Warning`]. Nothing here opens a feed, a zone
+//! file or a socket. Cost: one parse of at most [`FILE_OCTETS_MAX`].
+
+mod fault;
+mod reader;
+mod resolv;
+mod rooms;
+
+use std::io::Read as _;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+pub use fault::{FAULTS_MAX, Fault, Faults, Problem, ResolvFlaw, Warning};
+
+use crate::index::FEEDS_MAX;
+use crate::policy::{FeedConfig, SinkConfig};
+use crate::{admin, cache, feed, forward, server, zone};
+use reader::Document;
+
+/// The largest configuration file: `NETWORKS_MAX` networks, the largest list there is, take a fifth of it.
+pub const FILE_OCTETS_MAX: u64 = 1 << 20;
+
+/// Where the system says which name servers it uses.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// All settings of one server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Listeners and workers.
+    pub server: server::Config,
+    /// Who may ask.
+    pub access: server::AccessConfig,
+    /// Whom to ask; never this server itself.
+    pub upstream: forward::Config,
+    /// What is kept.
+    pub cache: cache::Config,
+    /// What a sunk name is answered with.
+    pub sink: SinkConfig,
+    /// The feeds in order, at most [`FEEDS_MAX`], each name once.
+    pub feeds: Vec<feed::Config>,
+    /// The same feeds in the same order, as policy sees them.
+    pub policy_feeds: Vec<FeedConfig>,
+    /// The operator's zones and the special names.
+    pub zones: zone::Config,
+    /// The two doors.
+    pub admin: admin::Config,
+    /// What works, but hardly as it was meant.
+    pub warnings: Vec<Warning>,
+}
+
+/// Reads the file at `path`.
+///
+/// # Errors
+/// [`Faults`]: the file cannot be read, or all that is wrong in it.
+pub fn load(path: &Path) -> Result<Settings, Faults> {
+    let alone = |problem| Faults::new(vec![Fault { file: path.to_owned(), line: 0, key: String::new(), problem }]);
+    let unreadable = |error: std::io::Error| alone(Problem::Unreadable(error.kind()));
+    let mut octets = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(FILE_OCTETS_MAX + 1).read_to_end(&mut octets).map_err(unreadable)?;
+    if u64::try_from(octets.len()).is_ok_and(|length| length > FILE_OCTETS_MAX) {
+        return Err(alone(Problem::TooLarge { expected: FILE_OCTETS_MAX }));
+    }
+    let text = String::from_utf8(octets).map_err(|_| alone(Problem::NotText))?;
+    read(&text, path)
+}
+
+/// Reads `text` as the file `origin`: faults name it, and paths in it are relative to its folder.
+///
+/// # Errors
+/// [`Faults`]: all that is wrong in it.
+pub fn read(text: &str, origin: &Path) -> Result<Settings, Faults> {
+    let document = Document::new(text, origin);
+    let settings = settings(&document, origin.parent().unwrap_or_else(|| Path::new("")));
+    document.finish().map(|_| settings)
+}
+
+/// The admin socket where none is set.
+#[must_use]
+pub fn default_socket() -> PathBuf {
+    rooms::default_socket()
+}
+
+/// Without a configuration: the defaults, the sample feed, and the system's own name servers as upstreams.
+#[must_use]
+pub fn embedded() -> Settings {
+    let path = Path::new(RESOLV_CONF);
+    match std::fs::read_to_string(path) {
+        Ok(text) => embedded_with(resolv::servers(&text, path)),
+        Err(error) => {
+            embedded_with((Vec::new(), vec![Warning::ResolvUnreadable { path: path.to_owned(), kind: error.kind() }]))
+        }
+    }
+}
+
+/// As [`embedded`], with the system's name servers given.
+fn embedded_with((servers, warnings): (Vec<SocketAddr>, Vec<Warning>)) -> Settings {
+    let name = "sample".to_owned();
+    let mut settings = Settings {
+        server: server::Config::default(),
+        access: server::AccessConfig::default(),
+        upstream: forward::Config { servers, ..forward::Config::default() },
+        cache: cache::Config::default(),
+        sink: SinkConfig::default(),
+        policy_feeds: vec![FeedConfig { name: name.clone(), action: None, may_allow: false }],
+        feeds: vec![feed::Config {
+            name,
+            source: feed::Source::Sample,
+            format: feed::Format::Auto,
+            trust_suffixes: false,
+        }],
+        zones: zone::Config::default(),
+        admin: rooms::admin_default(),
+        warnings,
+    };
+    settings.drop_own_addresses();
+    settings
+}
+
+/// The settings of a document, to be thrown away if it has faults.
+fn settings(document: &Document<'_>, folder: &Path) -> Settings {
+    let mut top = document.parse();
+    let server = top.section("server", rooms::server);
+    let access = top.section("access", rooms::access);
+    let upstream = top.section("upstream", rooms::upstream);
+    let cache = top.section("cache", rooms::cache);
+    let sink = top.section("sinkhole", rooms::sinkhole);
+    let (mut feeds, mut policy_feeds) = (Vec::new(), Vec::new());
+    top.sections("feed", FEEDS_MAX, |section| {
+        if let Some((feed, policy)) = rooms::feed(section, folder, &feeds) {
+            feeds.push(feed);
+            policy_feeds.push(policy);
+        }
+    });
+    let mut zones = Vec::new();
+    top.sections("zone", zone::Config::ZONES_MAX, |section| zones.extend(rooms::zone(section, folder, &zones)));
+    let (special_names, special_names_forwarded) = top.section("special-names", rooms::special_names);
+    let default = rooms::admin_default();
+    let http = top.section("metrics", |section| rooms::metrics(section, default.http, &server.listen));
+    let socket = top.section("admin", |section| rooms::admin_socket(section, default.socket, folder));
+    top.finish();
+    let mut settings = Settings {
+        server,
+        access,
+        upstream,
+        cache,
+        sink,
+        feeds,
+        policy_feeds,
+        zones: zone::Config { zones, special_names, special_names_forwarded },
+        admin: admin::Config { http, socket },
+        warnings: Vec::new(),
+    };
+    if settings.feeds.is_empty() {
+        settings.warnings.push(Warning::NoFeed);
+    }
+    settings.drop_own_addresses();
+    settings
+}
+
+impl Settings {
+    /// Takes out the upstreams that are this very server, and warns; warns too if none is left.
+    fn drop_own_addresses(&mut self) {
+        let Self { server, upstream, warnings, .. } = self;
+        upstream.servers.retain(|&upstream| {
+            let own = server.listen.iter().copied().find(|&listen| receives(listen, upstream));
+            warnings.extend(own.map(|listen| Warning::OwnAddress { upstream, listen }));
+            own.is_none()
+        });
+        if upstream.servers.is_empty() {
+            warnings.push(Warning::NoUpstream);
+        }
+    }
+}
+
+/// Whether what this host sends to `target` arrives at its own listener on `listen`. Of a wildcard listener only the loopback addresses
+/// are known to be this host's.
+fn receives(listen: SocketAddr, target: SocketAddr) -> bool {
+    let (own, ip) = (listen.ip().to_canonical(), target.ip().to_canonical());
+    let same_family = matches!((own, ip), (IpAddr::V4(_), IpAddr::V4(_)) | (IpAddr::V6(_), IpAddr::V6(_)));
+    listen.port() == target.port() && (own == ip || own.is_unspecified() && ip.is_loopback() && same_family)
+}
+
+/// The keys that differ and whose change needs a restart; every other one applies on reload.
+#[must_use]
+pub fn restart_keys(old: &Settings, new: &Settings) -> Vec<&'static str> {
+    // Taken apart whole, so that a new setting cannot be forgotten here.
+    let server::Config {
+        listen,
+        workers,
+        receive_buffer_kb,
+        tcp_connections_max,
+        tcp_connections_per_client_max,
+        tcp_idle_secs,
+        drain_secs,
+    } = &old.server;
+    let forward::Config { servers, timeout_ms, budget_ms, in_flight_max, waiters_max, randomize_case } = &old.upstream;
+    let cache::Config { size_mb, ttl_min_secs, ttl_max_secs, negative_ttl_max_secs } = &old.cache;
+    let admin::Config { http, socket } = &old.admin;
+    [
+        ("server.listen", *listen == new.server.listen),
+        ("server.workers", *workers == new.server.workers),
+        ("server.receive-buffer-kb", *receive_buffer_kb == new.server.receive_buffer_kb),
+        ("server.tcp-connections", *tcp_connections_max == new.server.tcp_connections_max),
+        (
+            "server.tcp-connections-per-client",
+            *tcp_connections_per_client_max == new.server.tcp_connections_per_client_max,
+        ),
+        ("server.tcp-idle-secs", *tcp_idle_secs == new.server.tcp_idle_secs),
+        ("server.drain-secs", *drain_secs == new.server.drain_secs),
+        ("upstream.servers", *servers == new.upstream.servers),
+        ("upstream.timeout-ms", *timeout_ms == new.upstream.timeout_ms),
+        ("upstream.budget-ms", *budget_ms == new.upstream.budget_ms),
+        ("upstream.in-flight-max", *in_flight_max == new.upstream.in_flight_max),
+        ("upstream.waiters-max", *waiters_max == new.upstream.waiters_max),
+        ("upstream.randomize-case", *randomize_case == new.upstream.randomize_case),
+        ("cache.size-mb", *size_mb == new.cache.size_mb),
+        ("cache.ttl-min-secs", *ttl_min_secs == new.cache.ttl_min_secs),
+        ("cache.ttl-max-secs", *ttl_max_secs == new.cache.ttl_max_secs),
+        ("cache.negative-ttl-max-secs", *negative_ttl_max_secs == new.cache.negative_ttl_max_secs),
+        ("metrics.listen", *http == new.admin.http),
+        ("admin.socket", *socket == new.admin.socket),
+    ]
+    .into_iter()
+    .filter_map(|(key, same)| (!same).then_some(key))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = include_str!("../../config/cenote.toml");
+
+    /// The text read as `/etc/cenote/c.toml`.
+    fn read_there(text: &str) -> Result<Settings, Faults> {
+        read(text, Path::new("/etc/cenote/c.toml"))
+    }
+
+    #[test]
+    fn the_example_shows_the_defaults() {
+        let servers = vec!["127.0.0.1:53".parse().unwrap()];
+        assert_eq!(read_there(FILE).unwrap(), embedded_with((servers, vec![])));
+    }
+
+    #[test]
+    fn the_example_shows_every_key_and_explains_it() {
+        // A "#" and no space before a setting: taken in.
+        let all: String = FILE
+            .lines()
+            .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line).to_owned() + "\n")
+            .collect();
+        let document = Document::new(&all, Path::new("c.toml"));
+        settings(&document, Path::new(""));
+        let known = document.finish().unwrap();
+        let (mut shown, mut section, mut before) = (std::collections::BTreeSet::new(), String::new(), "");
+        for line in all.lines() {
+            if let Some(header) = line.strip_prefix('[') {
+                section = header.trim_matches(['[', ']']).to_owned();
+                shown.insert(section.clone());
+            } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+                shown.insert(format!("{section}.{key}"));
+                assert!(before.starts_with("# "), "a line that explains is missing above {section}.{key}");
+            }
+            before = line;
+        }
+        assert_eq!(shown, known, "left: shown in config/cenote.toml; right: known to the code");
+    }
+
+    #[test]
+    fn the_two_deployments_load_without_a_warning() {
+        for (file, text, feeds, actions) in [
+            (
+                "csp.toml",
+                include_str!("../../config/csp.toml"),
+                5,
+                &[Some("passthru"), None, None, Some("nxdomain"), Some("observe")][..],
+            ),
+            ("oi.toml", include_str!("../../config/oi.toml"), 2, &[None, Some("nodata")]),
+        ] {
+            let settings = read(text, Path::new(file)).unwrap_or_else(|faults| panic!("{faults}"));
+            assert_eq!(settings.warnings, [], "{file}");
+            assert_eq!(settings.feeds.len(), feeds, "{file}");
+            let got: Vec<_> =
+                settings.policy_feeds.iter().map(|feed| feed.action.map(|action| action.label())).collect();
+            assert_eq!(got, actions, "{file}");
+            assert!(settings.feeds.iter().map(|f| &f.name).eq(settings.policy_feeds.iter().map(|f| &f.name)), "{file}");
+        }
+    }
+
+    #[test]
+    fn an_empty_file_sinks_nothing_and_says_so() {
+        let settings = read_there("").unwrap();
+        assert_eq!(settings.warnings, [Warning::NoFeed]);
+        assert_eq!(settings.upstream.servers, ["127.0.0.1:53".parse().unwrap()]);
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_files_folder() {
+        let text = "[[feed]]\nname = 'a'\nsource = 'f/a'\n[[feed]]\nname = 'b'\nsource = '/b'\n\
+                    [[zone]]\nname = 'z'\nfile = 'z.zone'\n[admin]\nsocket = '../s'";
+        let settings = read_there(text).unwrap();
+        let files: Vec<_> = settings.feeds.iter().map(|feed| feed.source.clone()).collect();
+        assert_eq!(files, [feed::Source::File("/etc/cenote/f/a".into()), feed::Source::File("/b".into())]);
+        assert_eq!(settings.zones.zones[0].file, Path::new("/etc/cenote/z.zone"));
+        assert_eq!(settings.admin.socket.as_deref(), Some(Path::new("/etc/cenote/../s")));
+    }
+
+    #[test]
+    fn this_server_is_no_upstream_of_its_own() {
+        for (listen, server, own) in [
+            ("127.0.0.1:1053", "127.0.0.1:1053", true),
+            ("127.0.0.1:1053", "127.0.0.1", false),
+            ("0.0.0.0:53", "127.0.0.1", true),
+            ("0.0.0.0:53", "127.1.2.3", true),
+            ("0.0.0.0:53", "192.0.2.1", false),
+            ("0.0.0.0:53", "[::1]:53", false),
+            ("[::]:53", "[::1]:53", true),
+            ("[::]:53", "[::ffff:192.0.2.1]:53", false),
+            ("192.0.2.1:53", "[::ffff:192.0.2.1]:53", true),
+            ("192.0.2.1:53", "192.0.2.1:54", false),
+        ] {
+            let text = format!(
+                "[server]\nlisten = ['{listen}']\n[upstream]\nservers = ['{server}']\n[[feed]]\nname='s'\nsource='sample'"
+            );
+            let settings = read_there(&text).unwrap();
+            let mut want = Vec::new();
+            if own {
+                let server = server.parse().unwrap_or_else(|_| SocketAddr::new(server.parse().unwrap(), 53));
+                want.push(Warning::OwnAddress { upstream: server, listen: listen.parse().unwrap() });
+                want.push(Warning::NoUpstream);
+            }
+            assert_eq!(settings.warnings, want, "{listen} {server}");
+            assert_eq!(settings.upstream.servers.is_empty(), own, "{listen} {server}");
+        }
+    }
+
+    #[test]
+    fn without_a_file_and_without_upstreams_the_key_to_set_is_named() {
+        let settings = embedded_with((vec!["127.0.0.1:1053".parse().unwrap()], vec![]));
+        assert!(settings.upstream.servers.is_empty());
+        assert!(settings.warnings.last().unwrap().to_string().contains("set upstream.servers"));
+        assert_eq!(settings.feeds[0].source, feed::Source::Sample);
+    }
+
+    #[test]
+    fn only_what_cannot_be_reloaded_wants_a_restart() {
+        let old = read_there(FILE).unwrap();
+        assert_eq!(restart_keys(&old, &old), [""; 0]);
+        for (from, to, want) in [
+            ("workers = 0", "workers = 2", &["server.workers"][..]),
+            ("[\"127.0.0.1:1053\"]", "[\"127.0.0.1:1054\"]", &["server.listen"]),
+            ("timeout-ms = 800", "timeout-ms = 801", &["upstream.timeout-ms"]),
+            ("size-mb = 64", "size-mb = 65", &["cache.size-mb"]),
+            ("127.0.0.1:9153", "", &["metrics.listen"]),
+            ("#socket = \"/run/cenote/admin.sock\"", "socket = \"\"", &["admin.socket"]),
+            ("\"10.0.0.0/8\", ", "", &[]),
+            ("ttl-secs = 30", "ttl-secs = 31", &[]),
+            ("name = \"sample\"", "name = \"other\"", &[]),
+            ("enabled = true", "enabled = false", &[]),
+        ] {
+            assert!(FILE.contains(from), "{from}");
+            let new = read_there(&FILE.replace(from, to)).unwrap();
+            assert_ne!(old, new, "{from}");
+            assert_eq!(restart_keys(&old, &new), want, "{from}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_configuration_is_one_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, octets: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, octets).unwrap();
+            path
+        };
+        for (path, want) in [
+            (folder.path().join("none"), Problem::Unreadable(std::io::ErrorKind::NotFound)),
+            (folder.path().to_owned(), Problem::Unreadable(std::io::ErrorKind::IsADirectory)),
+            (file("latin", b"# \xe9"), Problem::NotText),
+            (file("large", &vec![b'#'; 1_048_577]), Problem::TooLarge { expected: FILE_OCTETS_MAX }),
+        ] {
+            let faults = load(&path).unwrap_err();
+            assert_eq!(faults.iter().map(|fault| &fault.problem).collect::<Vec<_>>(), [&want]);
+            assert!(faults.to_string().starts_with(&*path.to_string_lossy()));
+        }
+        assert_eq!(load(&file("bom", b"\xef\xbb\xbf[server]\r\nworkers = 3\r\n")).unwrap().server.workers, 3);
+    }
+}

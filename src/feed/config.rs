@@ -31,6 +31,11 @@ pub enum Format {
     Artifact,
 }
 
+impl Config {
+    /// The longest name: it is a metric's label and a file's name.
+    pub const NAME_OCTETS_MAX: usize = 64;
+}
+
 /// One feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {

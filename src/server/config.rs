@@ -1,6 +1,7 @@
 //! The listeners' settings.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
@@ -28,6 +29,21 @@ pub struct Config {
     pub drain_secs: u32,
 }
 
+impl Config {
+    /// What `workers` may be.
+    pub const WORKERS: RangeInclusive<usize> = 0..=WORKERS_MAX;
+    /// What `receive_buffer_kb` may be: from the least that holds one batch of 64 packets to 1 GiB.
+    pub const RECEIVE_BUFFER_KB: RangeInclusive<u32> = 64..=1_048_576;
+    /// What `tcp_connections_max` may be: up to the ports of one client address; 0 refuses them all.
+    pub const TCP_CONNECTIONS_MAX: RangeInclusive<usize> = 0..=65_535;
+    /// What `tcp_connections_per_client_max` may be.
+    pub const TCP_CONNECTIONS_PER_CLIENT_MAX: RangeInclusive<usize> = 1..=65_535;
+    /// What `tcp_idle_secs` may be: up to two minutes, what RFC 1035 §4.2.2 asked for before RFC 7766 shortened it to seconds.
+    pub const TCP_IDLE_SECS: RangeInclusive<u32> = 1..=120;
+    /// What `drain_secs` may be: under the 90 s after which systemd kills a unit that does not stop.
+    pub const DRAIN_SECS: RangeInclusive<u32> = 0..=60;
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -47,6 +63,11 @@ impl Default for Config {
 pub struct AccessConfig {
     /// Networks whose clients are answered; everyone else is REFUSED.
     pub allow: Vec<IpNet>,
+}
+
+impl AccessConfig {
+    /// The most networks (a guess: a provider's customers have some hundred).
+    pub const NETWORKS_MAX: usize = 4096;
 }
 
 impl Default for AccessConfig {

@@ -24,6 +24,11 @@ pub struct Config {
     pub special_names_forwarded: Vec<Name>,
 }
 
+impl Config {
+    /// The most zones, and the most forwarded special names (a guess: an organisation has some dozen).
+    pub const ZONES_MAX: usize = 1024;
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self { zones: Vec::new(), special_names: true, special_names_forwarded: Vec::new() }

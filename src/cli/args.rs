@@ -1,0 +1,148 @@
+//! The command line, as clap reads it.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::log::Level;
+use crate::name::{Name, NameError};
+
+/// A DNS sinkhole for vetted threat indicators: sinks listed names, forwards and caches the rest, counts only in aggregate.
+#[derive(Debug, Parser)]
+#[command(name = "cenote", version, max_term_width = 100)]
+pub(super) struct Line {
+    /// How much is logged on standard error; without it what CENOTE_LOG says, else info.
+    #[arg(long, global = true, value_name = "LEVEL", value_enum)]
+    pub(super) log: Option<Level>,
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Answer queries until told to stop.
+    ///
+    /// Without --config: UDP and TCP on 127.0.0.1:1053, upstreams from /etc/resolv.conf, a small sample feed, HTTP on 127.0.0.1:9153.
+    /// SIGHUP, or a change of the file or of a feed, reloads; SIGTERM answers what is in flight and stops.
+    Serve(OptionalConfig),
+    /// Read configuration, feeds and zones, and say what would be served or all that is wrong.
+    ///
+    /// Exit code 78 and every fault by file, line and key, or 0 and a table of how every feed's lines fell.
+    Check(OptionalConfig),
+    /// Say what happens to a name, by which feed, entry and rule, and what each other feed would have said.
+    ///
+    /// Asks the running server over its admin socket; with --config loads the configuration itself and asks nobody.
+    Explain(Explain),
+    /// Write the index of all feeds into a file, which is a feed source itself (format artifact).
+    Compile(Compile),
+    /// Have the running server read its configuration and feeds again.
+    Reload(Socket),
+}
+
+/// An optional configuration file.
+#[derive(Debug, Args)]
+pub(super) struct OptionalConfig {
+    /// The configuration file; config/cenote.toml shows every key.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// The name.
+    #[arg(value_parser = name)]
+    pub(super) name: Name,
+    /// The client that would ask.
+    #[arg(long, value_name = "IP")]
+    pub(super) client: Option<IpAddr>,
+    /// Load this configuration instead of asking the running server.
+    #[arg(long, value_name = "FILE", conflicts_with = "socket")]
+    pub(super) config: Option<PathBuf>,
+    /// The running server's admin socket, if not the default one.
+    #[arg(long, value_name = "PATH")]
+    pub(super) socket: Option<PathBuf>,
+}
+
+/// `compile`.
+#[derive(Debug, Args)]
+pub(super) struct Compile {
+    /// The file to write; replaced only when the new one is whole and verified.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: PathBuf,
+    /// The configuration whose feeds are compiled.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: PathBuf,
+}
+
+/// Which running server.
+#[derive(Debug, Args)]
+pub(super) struct Socket {
+    /// The server's admin socket, if not the default one.
+    #[arg(long, value_name = "PATH", conflicts_with = "config")]
+    pub(super) socket: Option<PathBuf>,
+    /// The server's configuration file, to find its admin socket.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// A name as a person writes it.
+fn name(text: &str) -> Result<Name, NameError> {
+    if text.is_ascii() {
+        return Name::from_text(text.as_bytes());
+    }
+    let ascii = idna::domain_to_ascii(text).map_err(|_| NameError::Character)?;
+    Name::from_text(ascii.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn lines_that_are_right_and_lines_that_are_not() {
+        use clap::error::ErrorKind::{
+            ArgumentConflict, DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion, InvalidSubcommand,
+            InvalidValue, MissingRequiredArgument, UnknownArgument, ValueValidation,
+        };
+        for (line, want) in [
+            ("serve", None),
+            ("serve --config f --log debug", None),
+            ("--log trace check", None),
+            ("explain www.example", None),
+            ("explain b\u{fc}cher.example --client 2001:db8::1 --socket s", None),
+            ("compile --out o --config c", None),
+            ("reload --config c", None),
+            ("", Some(DisplayHelpOnMissingArgumentOrSubcommand)),
+            ("--version", Some(DisplayVersion)),
+            ("help explain", Some(DisplayHelp)),
+            ("serv", Some(InvalidSubcommand)),
+            ("serve --conf f", Some(UnknownArgument)),
+            ("serve --log loud", Some(InvalidValue)),
+            ("explain", Some(MissingRequiredArgument)),
+            ("explain a..b", Some(ValueValidation)),
+            ("explain a.example --client host", Some(ValueValidation)),
+            ("explain a.example --config c --socket s", Some(ArgumentConflict)),
+            ("compile --out o", Some(MissingRequiredArgument)),
+            ("reload --config c --socket s", Some(ArgumentConflict)),
+        ] {
+            let words = std::iter::once("cenote").chain(line.split_ascii_whitespace());
+            assert_eq!(Line::try_parse_from(words).map_err(|error| error.kind()).err(), want, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_unicode_name_is_turned_into_a_labels() {
+        assert_eq!(name("B\u{fc}cher.example").unwrap().reveal().to_string(), "xn--bcher-kva.example");
+    }
+}

@@ -1,0 +1,401 @@
+//! Commands, and everything that is printed.
+//!
+//! [`run`] reads the command line, loads the configuration, has the [`House`] do the work and prints what came of it: results on standard
+//! output, faults on standard error. Nothing but this room prints, and it prints a name only to whoever asked about that name.
+
+mod args;
+mod banner;
+mod check;
+mod exit;
+mod explain;
+mod log;
+mod progress;
+mod table;
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser as _, ValueEnum as _};
+
+pub use banner::{Banner, BannerFeed};
+pub use check::FeedLines;
+pub use exit::Exit;
+pub use explain::{Explanation, FeedWord, Said};
+pub use log::{Level, subscriber};
+
+use crate::config::{self, Faults, Settings};
+use crate::name::Name;
+use args::{Command, Line};
+use progress::Progress;
+use table::{plain, thousands};
+
+/// Why the house could not do what was asked; printed with all its sources.
+pub type Failed = Box<dyn Error + Send + Sync>;
+
+/// What the commands ask of the rest of the program.
+pub trait House {
+    /// Serves until told to stop; `started` is called once, when queries are answered. `config`: the file that a reload reads.
+    ///
+    /// # Errors
+    /// It could not start, or had to stop.
+    fn serve(&self, settings: Settings, config: Option<&Path>, started: &mut dyn FnMut(&Banner)) -> Result<(), Failed>;
+
+    /// Reads feeds and zones as `serve` would.
+    ///
+    /// # Errors
+    /// All that is wrong with them, never nothing.
+    fn check(&self, settings: &Settings) -> Result<Vec<FeedLines>, Vec<Failed>>;
+
+    /// Decides on one name and says why.
+    ///
+    /// # Errors
+    /// Nobody to ask, or feeds that cannot be loaded.
+    fn explain(&self, whom: Asked<'_>, name: &Name, client: Option<IpAddr>) -> Result<Explanation, Failed>;
+
+    /// Writes the index of all feeds to `out`; `step` is told how much of how much is done.
+    ///
+    /// # Errors
+    /// Feeds that cannot be loaded, or a file that cannot be written.
+    fn compile(&self, settings: &Settings, out: &Path, step: &(dyn Fn(u64, u64) + Sync)) -> Result<Compiled, Failed>;
+
+    /// Has the server behind `socket` reload.
+    ///
+    /// # Errors
+    /// Nobody to ask, or a configuration it refused.
+    fn reload(&self, socket: &Path) -> Result<Reloaded, Failed>;
+}
+
+/// Who explains.
+#[derive(Debug, Clone, Copy)]
+pub enum Asked<'a> {
+    /// The server behind this admin socket.
+    Running(&'a Path),
+    /// This process, which loads these settings' feeds.
+    Offline(&'a Settings),
+}
+
+/// What was compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compiled {
+    /// Distinct names.
+    pub entries: u64,
+    /// The file's length.
+    pub octets: u64,
+}
+
+/// What a reload came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reloaded {
+    /// The generation that serves now.
+    pub generation: u64,
+    /// What was kept, and which keys need a restart.
+    pub notes: Vec<String>,
+}
+
+/// Why a command ended other than well.
+enum Failure {
+    /// The configuration is wrong.
+    Faults(Faults),
+    /// What the configuration names is wrong: all of it.
+    Checked(Vec<Failed>),
+    /// The house failed.
+    House(Failed),
+    /// Standard output failed.
+    Output(io::Error),
+}
+
+impl From<Faults> for Failure {
+    fn from(faults: Faults) -> Self {
+        Self::Faults(faults)
+    }
+}
+
+impl From<Failed> for Failure {
+    fn from(error: Failed) -> Self {
+        Self::House(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// No admin socket is set.
+#[derive(Debug, thiserror::Error)]
+#[error("expected an admin socket to ask, got a configuration without one (admin.socket)")]
+struct NoSocket;
+
+/// Runs one command line, its first word the program's name.
+pub fn run(args: impl IntoIterator<Item = OsString>, house: &dyn House) -> ExitCode {
+    let line = match Line::try_parse_from(args) {
+        Ok(line) => line,
+        Err(error) => return usage(&error),
+    };
+    let level = match line.log.map_or_else(level_of_environment, Ok) {
+        Ok(level) => level,
+        Err(error) => return usage(&error),
+    };
+    log::start(level);
+    // Not locked: the log writes to standard error from other threads.
+    dispatch(line.command, house, &mut io::stdout(), &mut io::stderr()).into()
+}
+
+/// Prints what clap has to say: help and version on standard output, wrong usage on standard error.
+fn usage(error: &clap::Error) -> ExitCode {
+    let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+    match error.print() {
+        Ok(()) => exit.into(),
+        Err(_) => Exit::Failed.into(),
+    }
+}
+
+/// The level that the environment sets; without one, info.
+fn level_of_environment() -> Result<Level, clap::Error> {
+    let Some(value) = std::env::var_os(log::VARIABLE) else { return Ok(Level::Info) };
+    Level::from_str(&value.to_string_lossy(), true).map_err(|_| {
+        let levels = "off, error, warn, info, debug or trace";
+        clap::Error::raw(clap::error::ErrorKind::InvalidValue, format!("{}: expected {levels}\n", log::VARIABLE))
+    })
+}
+
+/// Does what the command says, and prints why it could not.
+fn dispatch(command: Command, house: &dyn House, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    let result = match command {
+        Command::Serve(args) => serve(args.config.as_deref(), house, out),
+        Command::Check(args) => check(args.config.as_deref(), house, out),
+        Command::Explain(args) => explain(&args, house, out),
+        Command::Compile(args) => compile(&args, house, out),
+        Command::Reload(args) => reload(args, house, out),
+    };
+    let (exit, printed) = match result {
+        Ok(()) => (Exit::Done, Ok(())),
+        Err(Failure::Faults(faults)) => (Exit::Configuration, writeln!(err, "{faults}")),
+        Err(Failure::Checked(errors)) => {
+            (Exit::Configuration, errors.iter().try_for_each(|error| writeln!(err, "{}", chain(&**error))))
+        }
+        // The reader has had enough: `cenote check | head`.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => (Exit::Done, Ok(())),
+        Err(Failure::Output(error)) => (Exit::Failed, writeln!(err, "cenote: standard output: {error}")),
+        Err(Failure::House(error)) => (Exit::Failed, writeln!(err, "cenote: {}", chain(&*error))),
+    };
+    if printed.is_err() {
+        tracing::debug!("standard error is gone");
+    }
+    exit
+}
+
+/// An error and its sources on one line; a source that the text before it already ends with is not said twice.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = error.source();
+    }
+    text
+}
+
+/// The settings of a file, or the embedded ones.
+fn settings(config: Option<&Path>) -> Result<Settings, Faults> {
+    config.map_or_else(|| Ok(config::embedded()), config::load)
+}
+
+/// `serve`.
+fn serve(config: Option<&Path>, house: &dyn House, out: &mut dyn Write) -> Result<(), Failure> {
+    let settings = settings(config)?;
+    house.serve(settings, config, &mut |banner| {
+        if banner.write(out).is_err() {
+            tracing::warn!("the banner could not be printed");
+        }
+    })?;
+    Ok(())
+}
+
+/// `check`.
+fn check(config: Option<&Path>, house: &dyn House, out: &mut dyn Write) -> Result<(), Failure> {
+    let settings = settings(config)?;
+    let feeds = house.check(&settings).map_err(Failure::Checked)?;
+    check::write(&feeds, out)?;
+    for warning in &settings.warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    Ok(())
+}
+
+/// `explain`.
+fn explain(args: &args::Explain, house: &dyn House, out: &mut dyn Write) -> Result<(), Failure> {
+    let explanation = if let Some(config) = &args.config {
+        let settings = config::load(config)?;
+        house.explain(Asked::Offline(&settings), &args.name, args.client)?
+    } else {
+        let socket = args.socket.clone().unwrap_or_else(config::default_socket);
+        house.explain(Asked::Running(&socket), &args.name, args.client)?
+    };
+    explanation.write(out)?;
+    Ok(())
+}
+
+/// `compile`.
+fn compile(args: &args::Compile, house: &dyn House, out: &mut dyn Write) -> Result<(), Failure> {
+    let settings = config::load(&args.config)?;
+    let progress = Progress::new("compiling");
+    let compiled = house.compile(&settings, &args.out, &|done, total| progress.step(done, total));
+    progress.finish();
+    let Compiled { entries, octets } = compiled?;
+    let file = args.out.display().to_string();
+    writeln!(out, "{}: {} names, {} octets", plain(&file), thousands(entries), thousands(octets))?;
+    Ok(())
+}
+
+/// `reload`.
+fn reload(args: args::Socket, house: &dyn House, out: &mut dyn Write) -> Result<(), Failure> {
+    let socket: PathBuf = match (args.socket, args.config) {
+        (Some(socket), _) => socket,
+        (None, Some(config)) => config::load(&config)?.admin.socket.ok_or_else(|| Failed::from(NoSocket))?,
+        (None, None) => config::default_socket(),
+    };
+    let Reloaded { generation, notes } = house.reload(&socket)?;
+    writeln!(out, "generation {generation} serves")?;
+    for note in &notes {
+        writeln!(out, "note: {}", plain(note))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A house that does nothing but answer, and fails if told to.
+    struct Scripted {
+        /// Whether everything fails.
+        fails: bool,
+    }
+
+    /// What a failing house says.
+    #[derive(Debug, thiserror::Error)]
+    #[error("port 53 on 127.0.0.1 is taken")]
+    struct Taken(#[source] io::Error);
+
+    impl Scripted {
+        /// The failure, if it fails.
+        fn result(&self) -> Result<(), Failed> {
+            if self.fails { Err(Taken(io::ErrorKind::AddrInUse.into()).into()) } else { Ok(()) }
+        }
+    }
+
+    impl House for Scripted {
+        fn serve(&self, _: Settings, _: Option<&Path>, started: &mut dyn FnMut(&Banner)) -> Result<(), Failed> {
+            self.result()?;
+            started(&Banner { workers: 1, ..Banner::default() });
+            Ok(())
+        }
+
+        fn check(&self, settings: &Settings) -> Result<Vec<FeedLines>, Vec<Failed>> {
+            self.result().map_err(|error| vec![error, "feed b: no such file".into()])?;
+            let rows = settings.feeds.iter();
+            Ok(rows.map(|feed| FeedLines { name: feed.name.clone(), ..FeedLines::default() }).collect())
+        }
+
+        fn explain(&self, whom: Asked<'_>, name: &Name, client: Option<IpAddr>) -> Result<Explanation, Failed> {
+            self.result()?;
+            let whom = match whom {
+                Asked::Running(socket) => socket.display().to_string(),
+                Asked::Offline(settings) => settings.feeds[0].name.clone(),
+            };
+            Ok(Explanation {
+                generation: 1,
+                name: name.reveal().to_string(),
+                decision: "forward".into(),
+                decided_by: None,
+                feeds: vec![],
+                notes: vec![format!("{whom} {client:?}")],
+            })
+        }
+
+        fn compile(&self, _: &Settings, _: &Path, step: &(dyn Fn(u64, u64) + Sync)) -> Result<Compiled, Failed> {
+            self.result()?;
+            step(1, 2);
+            Ok(Compiled { entries: 12_345, octets: 67_890 })
+        }
+
+        fn reload(&self, socket: &Path) -> Result<Reloaded, Failed> {
+            self.result()?;
+            Ok(Reloaded { generation: 4, notes: vec![socket.display().to_string()] })
+        }
+    }
+
+    /// Runs a command line: exit, standard output, standard error.
+    fn outcome(line: &str, fails: bool) -> (Exit, String, String) {
+        let words = std::iter::once("cenote").chain(line.split_ascii_whitespace());
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let exit = dispatch(Line::try_parse_from(words).unwrap().command, &Scripted { fails }, &mut out, &mut err);
+        (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    #[test]
+    fn every_command_does_prints_and_exits() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let good = write("good.toml", "[[feed]]\nname = 'a'\nsource = 'a'\n[admin]\nsocket = 'x.sock'\n");
+        let dumb = write("dumb.toml", "[admin]\nsocket = ''\n");
+        let bad = write("bad.toml", "[server]\nworkers = 'x'\n[cach]\n");
+        let (done, failed, wrong) = (Exit::Done, Exit::Failed, Exit::Configuration);
+        for (line, fails, want, in_out, in_err) in [
+            ("serve".to_owned(), false, done, "enforcing", ""),
+            ("serve".to_owned(), true, failed, "", "cenote: port 53 on 127.0.0.1 is taken: address in use\n"),
+            (format!("serve --config {bad}"), false, wrong, "", "bad.toml:2: server.workers: expected a whole number"),
+            (format!("check --config {good}"), false, done, "\na                 0", ""),
+            (format!("check --config {dumb}"), false, done, "warning: no [[feed]]", ""),
+            (format!("check --config {bad}"), false, wrong, "", "bad.toml:3: cach: expected a known key"),
+            (format!("check --config {good}"), true, wrong, "", "taken: address in use\nfeed b: no such file\n"),
+            ("explain a.example --socket s".to_owned(), false, done, "name        a.example", ""),
+            ("explain a.example --socket s --client ::1".to_owned(), false, done, "s Some(::1)", ""),
+            (format!("explain a.example --config {good}"), false, done, "note        a None", ""),
+            (format!("explain a.example --config {bad}"), false, wrong, "", "cach"),
+            (format!("compile --out o --config {good}"), false, done, "o: 12,345 names, 67,890 octets\n", ""),
+            (format!("compile --out o --config {good}"), true, failed, "", "taken"),
+            (format!("reload --config {good}"), false, done, "x.sock", ""),
+            (format!("reload --config {dumb}"), false, failed, "", "expected an admin socket"),
+            ("reload --socket s".to_owned(), false, done, "generation 4 serves\nnote: s\n", ""),
+            ("reload --config none.toml".to_owned(), false, wrong, "", "none.toml: expected a readable file"),
+        ] {
+            let (exit, out, err) = outcome(&line, fails);
+            assert_eq!(exit, want, "{line}\n{err}");
+            assert!(out.contains(in_out) && out.is_empty() == in_out.is_empty(), "{line}\nwanted {in_out:?} in\n{out}");
+            assert!(err.contains(in_err) && err.is_empty() == in_err.is_empty(), "{line}\nwanted {in_err:?} in\n{err}");
+        }
+    }
+
+    #[test]
+    fn a_reader_that_has_had_enough_is_no_failure() {
+        /// A pipe whose reader has gone.
+        struct Gone;
+        impl Write for Gone {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        for (fails, want) in [(false, Exit::Done), (true, Exit::Configuration)] {
+            let command = Line::try_parse_from(["cenote", "check"]).unwrap().command;
+            assert_eq!(dispatch(command, &Scripted { fails }, &mut Gone, &mut Gone), want, "fails: {fails}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! What is wrong with a configuration ([`Faults`], every one in one pass), and what is merely odd ([`Warning`]).
+//!
+//! A fault shows the operator's own text, cut short; it must never show a line of a feed.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The most faults that are kept; the rest are counted. Three screens of them are as good as more.
+pub const FAULTS_MAX: usize = 100;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The configuration file.
+    pub file: PathBuf,
+    /// The line, from 1; 0 when no line is to blame.
+    pub line: usize,
+    /// The key with its sections, as `server.workers` or `feed[2].name`; empty when no key is to blame.
+    pub key: String,
+    /// What is wrong there.
+    pub problem: Problem,
+}
+
+/// What is wrong in one place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// The file cannot be read.
+    #[error("expected a readable file, got: {0}")]
+    Unreadable(std::io::ErrorKind),
+    /// The file is larger than any configuration.
+    #[error("expected a file of at most {expected} octets, got a larger one")]
+    TooLarge {
+        /// The limit.
+        expected: u64,
+    },
+    /// The file is not text.
+    #[error("expected UTF-8, got other octets")]
+    NotText,
+    /// The text is not TOML.
+    #[error("expected TOML, got a syntax error: {0}")]
+    Syntax(String),
+    /// A value is not what the key takes.
+    #[error("expected {expected}, got {got}")]
+    Value {
+        /// What the key takes.
+        expected: String,
+        /// The text that stands there, cut short.
+        got: String,
+    },
+    /// A key that must be there is not.
+    #[error("expected {expected}, got no such key")]
+    Missing {
+        /// What the key takes.
+        expected: String,
+    },
+    /// No such key.
+    #[error("expected a known key, got {got}{}", .suggestion.map(|key| format!("; did you mean {key}?")).unwrap_or_default())]
+    Unknown {
+        /// The key as written.
+        got: String,
+        /// A known key that looks like it.
+        suggestion: Option<&'static str>,
+    },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if self.line > 0 {
+            write!(f, "{}:", self.line)?;
+        }
+        if !self.key.is_empty() {
+            write!(f, " {}:", self.key)?;
+        }
+        write!(f, " {}", self.problem)
+    }
+}
+
+/// Everything that is wrong with a configuration, in the order of its lines.
+#[derive(Debug, Clone, PartialEq, Eq, Default, thiserror::Error)]
+pub struct Faults {
+    /// At most [`FAULTS_MAX`], never none.
+    found: Vec<Fault>,
+    /// How many more there are.
+    more: usize,
+}
+
+impl Faults {
+    /// Sorted by line, the first [`FAULTS_MAX`] kept.
+    pub(super) fn new(mut found: Vec<Fault>) -> Self {
+        found.sort_by_key(|fault| fault.line);
+        let more = found.len().saturating_sub(FAULTS_MAX);
+        found.truncate(FAULTS_MAX);
+        Self { found, more }
+    }
+
+    /// The faults, in the order of their lines.
+    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+        self.found.iter()
+    }
+
+    /// How many there are, those not kept included.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.found.len() + self.more
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, fault) in self.found.iter().enumerate() {
+            if place > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{fault}")?;
+        }
+        if self.more > 0 {
+            write!(f, "\nand {} more", self.more)?;
+        }
+        Ok(())
+    }
+}
+
+/// Something that works, but hardly as it was meant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Warning {
+    /// Nothing would be sunk.
+    #[error("no [[feed]] is set: nothing is sunk")]
+    NoFeed,
+    /// Nothing would be forwarded.
+    #[error("upstream.servers names no other server: names that are not listed get SERVFAIL; set upstream.servers")]
+    NoUpstream,
+    /// An upstream is this very server; asking it would go round for ever.
+    #[error("upstream {upstream} is left out: this server listens there (server.listen {listen})")]
+    OwnAddress {
+        /// The upstream.
+        upstream: SocketAddr,
+        /// The listener that would receive what is sent there.
+        listen: SocketAddr,
+    },
+    /// The system's list of name servers cannot be read.
+    #[error("{}: cannot be read: {kind}", .path.display())]
+    ResolvUnreadable {
+        /// The list.
+        path: PathBuf,
+        /// Why.
+        kind: std::io::ErrorKind,
+    },
+    /// A name server of the system's that cannot be asked.
+    #[error("{}:{line}: name server left out: {why}", .path.display())]
+    ResolvLine {
+        /// The list.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// Why.
+        why: ResolvFlaw,
+    },
+}
+
+/// Why a `nameserver` line is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ResolvFlaw {
+    /// A link-local address that names its interface.
+    #[error("an address with a zone (%interface) is not supported")]
+    Scoped,
+    /// No address.
+    #[error("expected an IP address")]
+    NoAddress,
+    /// One more than [`UPSTREAMS_MAX`](crate::forward::UPSTREAMS_MAX).
+    #[error("expected at most {} name servers", crate::forward::UPSTREAMS_MAX)]
+    TooMany,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_names_file_line_and_key() {
+        let fault = |line, key: &str, problem| Fault { file: "cenote.toml".into(), line, key: key.to_owned(), problem };
+        for (fault, want) in [
+            (
+                fault(12, "server.workers", Problem::Value { expected: "a number".into(), got: "\"x\"".into() }),
+                "cenote.toml:12: server.workers: expected a number, got \"x\"",
+            ),
+            (
+                fault(3, "server.listn", Problem::Unknown { got: "listn".into(), suggestion: Some("listen") }),
+                "cenote.toml:3: server.listn: expected a known key, got listn; did you mean listen?",
+            ),
+            (
+                fault(3, "x", Problem::Unknown { got: "x".into(), suggestion: None }),
+                "cenote.toml:3: x: expected a known key, got x",
+            ),
+            (
+                fault(0, "", Problem::Unreadable(std::io::ErrorKind::NotFound)),
+                "cenote.toml: expected a readable file, got: entity not found",
+            ),
+        ] {
+            assert_eq!(fault.to_string(), want);
+        }
+    }
+
+    #[test]
+    fn faults_come_in_the_order_of_lines_and_are_bounded() {
+        let fault = |line| Fault { file: "f".into(), line, key: String::new(), problem: Problem::NotText };
+        let faults = Faults::new((1..=FAULTS_MAX + 2).rev().map(fault).collect());
+        assert_eq!(faults.count(), FAULTS_MAX + 2);
+        assert!(faults.iter().map(|fault| fault.line).eq(1..=FAULTS_MAX));
+        assert!(faults.to_string().ends_with("and 2 more"));
+    }
+}

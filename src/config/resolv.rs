@@ -1,0 +1,90 @@
+//! The name servers the system uses, out of the text of `/etc/resolv.conf` (resolv.conf(5)).
+//!
+//! Never guesses a server that is not written there. Cost: one pass over the text.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use super::fault::{ResolvFlaw, Warning};
+use crate::forward::UPSTREAMS_MAX;
+
+/// The port of DNS (RFC 1035 §4.2); resolv.conf has no way to name another.
+const DNS_PORT: u16 = 53;
+
+/// The servers of the `nameserver` lines of `text`, in order, each once, at most [`UPSTREAMS_MAX`]; what cannot be asked is a warning.
+pub(super) fn servers(text: &str, path: &Path) -> (Vec<SocketAddr>, Vec<Warning>) {
+    let (mut servers, mut warnings) = (Vec::new(), Vec::new());
+    for (place, line) in text.lines().enumerate() {
+        let mut words = line.split_ascii_whitespace();
+        if words.next() != Some("nameserver") {
+            continue;
+        }
+        let mut warn = |why| warnings.push(Warning::ResolvLine { path: path.to_owned(), line: place + 1, why });
+        match words.next().map(|word| (word, word.parse::<IpAddr>())) {
+            Some((word, Err(_))) if word.contains('%') => warn(ResolvFlaw::Scoped),
+            None | Some((_, Err(_))) => warn(ResolvFlaw::NoAddress),
+            Some((_, Ok(ip))) => {
+                let server = SocketAddr::new(reachable(ip), DNS_PORT);
+                if servers.contains(&server) {
+                    continue;
+                }
+                if servers.len() == UPSTREAMS_MAX {
+                    warn(ResolvFlaw::TooMany);
+                    break;
+                }
+                servers.push(server);
+            }
+        }
+    }
+    (servers, warnings)
+}
+
+/// The C library takes the unspecified address for this host (resolv.conf(5) since the BSDs); a connected socket wants it said.
+const fn reachable(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_servers_are_told_from_everything_else() {
+        let path = Path::new("/etc/resolv.conf");
+        for (text, want, flaws) in [
+            ("", vec![], vec![]),
+            ("nameserver 192.0.2.1\nnameserver 2001:db8::1\n", vec!["192.0.2.1:53", "[2001:db8::1]:53"], vec![]),
+            (
+                "# nameserver 192.0.2.9\n; x\nsearch corp.example\n nameserver\t192.0.2.1 # y",
+                vec!["192.0.2.1:53"],
+                vec![],
+            ),
+            ("nameserver 192.0.2.1\r\nnameserver 192.0.2.1", vec!["192.0.2.1:53"], vec![]),
+            ("nameserver fe80::1%eth0", vec![], vec![(1, ResolvFlaw::Scoped)]),
+            ("\nnameserver\nnameserver x%", vec![], vec![(2, ResolvFlaw::NoAddress), (3, ResolvFlaw::Scoped)]),
+            ("nameserver 0.0.0.0\nnameserver ::", vec!["127.0.0.1:53", "[::1]:53"], vec![]),
+            ("nameservers 192.0.2.1", vec![], vec![]),
+        ] {
+            let (servers, warnings) = servers(text, path);
+            assert_eq!(servers.iter().map(ToString::to_string).collect::<Vec<_>>(), want, "{text:?}");
+            let flaws: Vec<_> =
+                flaws.into_iter().map(|(line, why)| Warning::ResolvLine { path: path.to_owned(), line, why }).collect();
+            assert_eq!(warnings, flaws, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn at_most_so_many() {
+        let text: String = (0..=UPSTREAMS_MAX + 3).map(|n| format!("nameserver 192.0.2.{n}\n")).collect();
+        let (servers, warnings) = servers(&text, Path::new("r"));
+        assert_eq!(servers.len(), UPSTREAMS_MAX);
+        assert_eq!(
+            warnings,
+            [Warning::ResolvLine { path: "r".into(), line: UPSTREAMS_MAX + 1, why: ResolvFlaw::TooMany }]
+        );
+    }
+}

@@ -1,0 +1,472 @@
+//! One section of the file into one room's own settings.
+//!
+//! Each function takes every key of its section, checks what belongs together within it, and falls back on the room's default
+//! where a key is absent or wrong (a wrong one is noted, so the result is thrown away in the end).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use ipnet::{IpNet, Ipv6Net};
+
+use super::reader::{Placed, Section};
+use crate::name::Name;
+use crate::policy::{Action, FeedConfig, SinkConfig};
+use crate::{admin, cache, feed, forward, server, zone};
+
+/// What `sinkhole.ttl-secs` may be: up to a day, so that a name taken off a list comes back the day after at the latest.
+const SINK_TTL_SECS: RangeInclusive<u32> = 0..=86_400;
+/// What `sinkhole.ede-code` may be: the operator's own policy, or the client's wish (RFC 8914 §4.16, §4.18); 16 is a third party's.
+const EDE_CODES: &str = "15 (Blocked) or 17 (Filtered)";
+/// The longest `sinkhole.ede-text`: with it a sink answer to the longest name still fits 512 octets.
+const EDE_TEXT_OCTETS_MAX: usize = 128;
+/// The port of DNS (RFC 1035 §4.2).
+const DNS_PORT: u16 = 53;
+/// All global unicast addresses of IPv6 (RFC 4291 §2.4, IANA): whoever allows these allows everyone.
+const GLOBAL_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+
+/// What was read, or the default.
+fn or<T>(read: Option<Placed<T>>, default: T) -> T {
+    read.map_or(default, |placed| placed.value)
+}
+
+/// A path in the file, relative to the file's folder.
+fn path(text: &str, folder: &Path) -> Option<PathBuf> {
+    (!text.is_empty() && !text.contains('\0')).then(|| folder.join(text))
+}
+
+/// An address, with the port of DNS where none is given.
+fn server_address(text: &str) -> Option<SocketAddr> {
+    let address = text.parse().or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, DNS_PORT))).ok()?;
+    (address.port() != 0 && !address.ip().is_unspecified() && !address.ip().is_multicast()).then_some(address)
+}
+
+/// A network, or one address as the network of itself; bits of the host are cleared.
+fn network(text: &str) -> Option<IpNet> {
+    text.parse().or_else(|_| text.parse().map(|ip: IpAddr| IpNet::from(ip))).ok().map(|network: IpNet| network.trunc())
+}
+
+/// Whether a network takes in the whole Internet of its family.
+fn is_everyone(network: &IpNet) -> bool {
+    match network {
+        IpNet::V4(network) => network.prefix_len() == 0,
+        IpNet::V6(network) => Ipv6Net::new(GLOBAL_V6.0, GLOBAL_V6.1).is_ok_and(|global| network.contains(&global)),
+    }
+}
+
+/// `[server]`.
+pub(super) fn server(section: &mut Section<'_, '_>) -> server::Config {
+    use server::Config;
+    let default = Config::default();
+    let expected = "an address and a port, as \"127.0.0.1:1053\" or \"[::1]:1053\"";
+    let listen = section.list("listen", expected, 1..=server::LISTEN_MAX, |text| text.parse::<SocketAddr>().ok());
+    if let Some(list) = &listen {
+        for (place, item) in list.value.iter().enumerate() {
+            // Port 0 is any free port: twice is no duplicate.
+            if item.value.port() != 0 && list.value.iter().take(place).any(|before| before.value == item.value) {
+                section.refuse(item, "each address once");
+            }
+        }
+    }
+    Config {
+        listen: listen.map_or(default.listen, |list| list.value.into_iter().map(|item| item.value).collect()),
+        workers: or(section.number("workers", &Config::WORKERS), default.workers),
+        receive_buffer_kb: or(
+            section.number("receive-buffer-kb", &Config::RECEIVE_BUFFER_KB),
+            default.receive_buffer_kb,
+        ),
+        tcp_connections_max: or(
+            section.number("tcp-connections", &Config::TCP_CONNECTIONS_MAX),
+            default.tcp_connections_max,
+        ),
+        tcp_connections_per_client_max: or(
+            section.number("tcp-connections-per-client", &Config::TCP_CONNECTIONS_PER_CLIENT_MAX),
+            default.tcp_connections_per_client_max,
+        ),
+        tcp_idle_secs: or(section.number("tcp-idle-secs", &Config::TCP_IDLE_SECS), default.tcp_idle_secs),
+        drain_secs: or(section.number("drain-secs", &Config::DRAIN_SECS), default.drain_secs),
+    }
+}
+
+/// `[access]`. A server that answers everyone is an amplifier in other people's hands (BCP 140, RFC 5358), so it takes two keys.
+pub(super) fn access(section: &mut Section<'_, '_>) -> server::AccessConfig {
+    let everyone = or(section.value("allow-everyone", "true or false"), false);
+    let expected = "a network, as \"192.0.2.0/24\" or \"2001:db8::/32\"";
+    let Some(list) = section.list("allow", expected, 1..=server::AccessConfig::NETWORKS_MAX, network) else {
+        return server::AccessConfig::default();
+    };
+    for item in list.value.iter().filter(|item| !everyone && is_everyone(&item.value)) {
+        section.refuse(
+            item,
+            "the networks of your clients, or access.allow-everyone = true beside it: an open resolver is used to attack \
+             others (BCP 140, RFC 5358)",
+        );
+    }
+    server::AccessConfig { allow: list.value.into_iter().map(|item| item.value).collect() }
+}
+
+/// `[upstream]`; `servers` as written, this server's own addresses not yet taken out.
+pub(super) fn upstream(section: &mut Section<'_, '_>) -> forward::Config {
+    use forward::Config;
+    let default = Config::default();
+    let expected = "a server's address, as \"192.0.2.53\", \"192.0.2.53:5353\" or \"[2001:db8::53]:53\"";
+    let servers = section.list("servers", expected, 0..=forward::UPSTREAMS_MAX, server_address);
+    if let Some(list) = &servers {
+        for (place, item) in list.value.iter().enumerate() {
+            if list.value.iter().take(place).any(|before| before.value == item.value) {
+                section.refuse(item, "each server once");
+            }
+        }
+    }
+    let timeout = section.number("timeout-ms", &Config::TIMEOUT_MS);
+    let budget = section.number("budget-ms", &Config::BUDGET_MS);
+    let timeout_ms = timeout.as_ref().map_or(default.timeout_ms, |placed| placed.value);
+    let budget_ms = budget.as_ref().map_or(default.budget_ms, |placed| placed.value);
+    if let (true, Some(placed)) = (budget_ms < timeout_ms, budget.as_ref().or(timeout.as_ref())) {
+        section
+            .refuse(placed, &format!("upstream.budget-ms ({budget_ms}) at least upstream.timeout-ms ({timeout_ms})"));
+    }
+    Config {
+        servers: servers.map_or_else(
+            || vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DNS_PORT)],
+            |list| list.value.into_iter().map(|item| item.value).collect(),
+        ),
+        timeout_ms,
+        budget_ms,
+        in_flight_max: or(section.number("in-flight-max", &Config::IN_FLIGHT_MAX), default.in_flight_max),
+        waiters_max: or(section.number("waiters-max", &Config::WAITERS_MAX), default.waiters_max),
+        randomize_case: or(section.value("randomize-case", "true or false"), default.randomize_case),
+    }
+}
+
+/// `[cache]`.
+pub(super) fn cache(section: &mut Section<'_, '_>) -> cache::Config {
+    use cache::Config;
+    let default = Config::default();
+    let min = section.number("ttl-min-secs", &Config::TTL_MIN_SECS);
+    let max = section.number("ttl-max-secs", &Config::TTL_MAX_SECS);
+    let ttl_min_secs = min.as_ref().map_or(default.ttl_min_secs, |placed| placed.value);
+    let ttl_max_secs = max.as_ref().map_or(default.ttl_max_secs, |placed| placed.value);
+    if let (true, Some(placed)) = (ttl_max_secs < ttl_min_secs, max.as_ref().or(min.as_ref())) {
+        section.refuse(
+            placed,
+            &format!("cache.ttl-max-secs ({ttl_max_secs}) at least cache.ttl-min-secs ({ttl_min_secs})"),
+        );
+    }
+    Config {
+        size_mb: or(section.number("size-mb", &Config::SIZE_MB), default.size_mb),
+        ttl_min_secs,
+        ttl_max_secs,
+        negative_ttl_max_secs: or(
+            section.number("negative-ttl-max-secs", &Config::NEGATIVE_TTL_MAX_SECS),
+            default.negative_ttl_max_secs,
+        ),
+    }
+}
+
+/// `[sinkhole]`.
+pub(super) fn sinkhole(section: &mut Section<'_, '_>) -> SinkConfig {
+    let default = SinkConfig::default();
+    /// An address, or none for the empty text.
+    fn address<T: std::str::FromStr>(text: &str) -> Option<Option<T>> {
+        if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
+    }
+    let ede_code = section.value("ede-code", EDE_CODES);
+    if let Some(placed) = ede_code.as_ref().filter(|placed| !matches!(placed.value, 15 | 17)) {
+        section.refuse(placed, EDE_CODES);
+    }
+    let ede_text = section.text("ede-text", &format!("at most {EDE_TEXT_OCTETS_MAX} octets of text"), |text| {
+        (text.len() <= EDE_TEXT_OCTETS_MAX && !text.chars().any(char::is_control)).then(|| text.to_owned())
+    });
+    SinkConfig {
+        ipv4: or(section.text("ipv4", "an IPv4 address, or \"\" for none", address), default.ipv4),
+        ipv6: or(section.text("ipv6", "an IPv6 address, or \"\" for none", address), default.ipv6),
+        ttl_secs: or(section.number("ttl-secs", &SINK_TTL_SECS), default.ttl_secs),
+        ede_code: or(ede_code, default.ede_code),
+        ede_text: or(ede_text, default.ede_text),
+    }
+}
+
+/// `[[feed]]`: what it is for the feed room, and what it is for policy.
+pub(super) fn feed(
+    section: &mut Section<'_, '_>,
+    folder: &Path,
+    before: &[feed::Config],
+) -> Option<(feed::Config, FeedConfig)> {
+    let named = "a name of a to z, 0 to 9 and -, at most 64 characters";
+    let sourced = "the path of a file, or \"sample\" (what a URL holds is to be fetched into a file first)";
+    let name = if section.has("name") {
+        section.text("name", named, |text| {
+            let fits = (1..=feed::Config::NAME_OCTETS_MAX).contains(&text.len())
+                && text.bytes().all(|octet| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+            fits.then(|| text.to_owned())
+        })
+    } else {
+        section.missing("name", named)
+    };
+    if let Some(placed) = name.as_ref().filter(|name| before.iter().any(|feed| feed.name == name.value)) {
+        section.refuse(placed, "a name that no other feed has");
+    }
+    let source = if section.has("source") {
+        section.text("source", sourced, |text| match text {
+            "sample" => Some(feed::Source::Sample),
+            _ if text.contains("://") => None,
+            _ => path(text, folder).map(feed::Source::File),
+        })
+    } else {
+        section.missing("source", sourced)
+    };
+    let format = section.value("format", "one of auto, hosts, plain, adblock, rpz, artifact");
+    let action = section.value("action", "one of sinkhole, nxdomain, nodata, refused, drop, passthru, observe");
+    let may_allow = or(section.value("may-allow", "true or false"), false);
+    let trust_suffixes = or(section.value("trust-suffixes", "true or false"), false);
+    if let Some(placed) = action.as_ref().filter(|action| action.value == Action::Passthru && !may_allow) {
+        section.refuse(placed, "may-allow = true beside passthru: letting names through is a power a feed is given");
+    }
+    let name = name?.value;
+    let policy = FeedConfig { name: name.clone(), action: action.map(|placed| placed.value), may_allow };
+    let format = or(format, feed::Format::Auto);
+    Some((feed::Config { name, source: source?.value, format, trust_suffixes }, policy))
+}
+
+/// `[[zone]]`.
+pub(super) fn zone(
+    section: &mut Section<'_, '_>,
+    folder: &Path,
+    before: &[zone::ZoneConfig],
+) -> Option<zone::ZoneConfig> {
+    let named = "a zone's name, as \"corp.example\"";
+    let filed = "the path of a zone file";
+    // The root as one's own zone would answer every name there is.
+    let apex = if section.has("name") {
+        section.text("name", named, |text| Name::from_text(text.as_bytes()).ok().filter(|name| *name != Name::ROOT))
+    } else {
+        section.missing("name", named)
+    };
+    if let Some(placed) = apex.as_ref().filter(|apex| before.iter().any(|zone| zone.apex == apex.value)) {
+        section.refuse(placed, "a name that no other zone has");
+    }
+    let file = if section.has("file") {
+        section.text("file", filed, |text| path(text, folder))
+    } else {
+        section.missing("file", filed)
+    };
+    Some(zone::ZoneConfig { apex: apex?.value, file: file?.value })
+}
+
+/// `[special-names]`: whether they are answered, and which are forwarded all the same.
+pub(super) fn special_names(section: &mut Section<'_, '_>) -> (bool, Vec<Name>) {
+    let default = zone::Config::default();
+    let expected = "a special name, as \"10.in-addr.arpa\"";
+    let forward =
+        section.list("forward", expected, 0..=zone::Config::ZONES_MAX, |text| Name::from_text(text.as_bytes()).ok());
+    (
+        or(section.value("enabled", "true or false"), default.special_names),
+        forward.map_or(default.special_names_forwarded, |list| list.value.into_iter().map(|item| item.value).collect()),
+    )
+}
+
+/// `[metrics]`; HTTP shares its port's number space with DNS over TCP, hence `listen`.
+pub(super) fn metrics(
+    section: &mut Section<'_, '_>,
+    default: Option<SocketAddr>,
+    listen: &[SocketAddr],
+) -> Option<SocketAddr> {
+    let read = section.text("listen", "an address and a port, as \"127.0.0.1:9153\", or \"\" for none", |text| {
+        if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
+    });
+    let taken = |address: &Option<SocketAddr>| address.is_some_and(|it| it.port() != 0 && listen.contains(&it));
+    if let Some(placed) = read.as_ref().filter(|placed| taken(&placed.value)) {
+        section.refuse(placed, "an address that server.listen does not take");
+    }
+    or(read, default)
+}
+
+/// `[admin]`.
+pub(super) fn admin_socket(section: &mut Section<'_, '_>, default: Option<PathBuf>, folder: &Path) -> Option<PathBuf> {
+    let read = section.text("socket", "the path of a socket, or \"\" for none", |text| {
+        if text.is_empty() { Some(None) } else { path(text, folder).map(Some) }
+    });
+    or(read, default)
+}
+
+/// The admin socket where none is set: in the folder that the systemd unit makes (`RuntimeDirectory=cenote`).
+pub(super) fn default_socket() -> PathBuf {
+    PathBuf::from("/run/cenote/admin.sock")
+}
+
+/// The two doors, without a file.
+pub(super) fn admin_default() -> admin::Config {
+    admin::Config { http: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9153)), socket: Some(default_socket()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read;
+    use super::*;
+
+    /// A feed's and a zone's keys that must be there.
+    const FEED: &str = "[[feed]]\nname = 'a'\nsource = 'a'\n";
+
+    /// Checks that `text` has exactly these faults: line, key, and a part of the message.
+    #[track_caller]
+    fn assert_faults(text: &str, want: &[(usize, &str, &str)]) {
+        let faults = read(text, Path::new("c.toml")).expect_err(text);
+        let shown = faults.to_string();
+        assert_eq!(faults.count(), want.len(), "{text}\n{shown}");
+        for (fault, &(line, key, part)) in faults.iter().zip(want) {
+            assert_eq!((fault.line, fault.key.as_str()), (line, key), "{text}\n{shown}");
+            assert!(fault.problem.to_string().contains(part), "{text}\nwanted: {part}\n{shown}");
+        }
+    }
+
+    #[test]
+    fn each_wrong_value_is_told_by_line_key_and_expectation() {
+        for (text, line, key, part) in [
+            ("[server]\nworkers = 'x'", 2, "server.workers", "expected a whole number from 0 to 256, got 'x'"),
+            ("[server]\nworkers = 257", 2, "server.workers", "from 0 to 256, got 257"),
+            ("[server]\nworkers = -1", 2, "server.workers", "from 0 to 256, got -1"),
+            ("[server]\nworkers = 1.5", 2, "server.workers", "from 0 to 256, got 1.5"),
+            ("[server]\nworkers = 99999999999999999999", 2, "server.workers", "from 0 to 256"),
+            ("[server]\nlisten = []", 2, "server.listen", "a list of 1 to 64 items, got []"),
+            ("[server]\nlisten = '127.0.0.1:53'", 2, "server.listen", "a list, each item an address and a port"),
+            ("[server]\nlisten = [\n '127.0.0.1:53',\n '127.0.0.1',\n]", 4, "server.listen[1]", "got '127.0.0.1'"),
+            ("[server]\nlisten = ['[::1]:53', '[::1]:53']", 2, "server.listen[1]", "each address once"),
+            ("server = 1", 1, "server", "a table, [server]"),
+            ("[access]\nallow = ['10.0.0.0/33']", 2, "access.allow[0]", "a network, as"),
+            ("[access]\nallow = ['0.0.0.0/0']", 2, "access.allow[0]", "access.allow-everyone = true"),
+            ("[access]\nallow = ['::/0']", 2, "access.allow[0]", "BCP 140"),
+            ("[access]\nallow = ['::/1']", 2, "access.allow[0]", "open resolver"),
+            ("[access]\nallow = ['10.0.0.0/8']\nallow-everyone = 1", 3, "access.allow-everyone", "true or false"),
+            ("[access]\nallow = []", 2, "access.allow", "a list of 1 to 4096 items"),
+            ("[upstream]\nservers = ['dns.example']", 2, "upstream.servers[0]", "a server's address"),
+            ("[upstream]\nservers = ['192.0.2.1:0']", 2, "upstream.servers[0]", "a server's address"),
+            ("[upstream]\nservers = ['0.0.0.0']", 2, "upstream.servers[0]", "a server's address"),
+            ("[upstream]\nservers = ['192.0.2.1', '192.0.2.1:53']", 2, "upstream.servers[1]", "each server once"),
+            (
+                "[upstream]\ntimeout-ms = 900\nbudget-ms = 899",
+                3,
+                "upstream.budget-ms",
+                "at least upstream.timeout-ms (900)",
+            ),
+            ("[upstream]\ntimeout-ms = 2501", 2, "upstream.timeout-ms", "upstream.budget-ms (2500) at least"),
+            (
+                "[cache]\nttl-min-secs = 10\nttl-max-secs = 9",
+                3,
+                "cache.ttl-max-secs",
+                "at least cache.ttl-min-secs (10)",
+            ),
+            ("[cache]\nttl-max-secs = 604801", 2, "cache.ttl-max-secs", "from 1 to 604800"),
+            ("[sinkhole]\nipv4 = '::'", 2, "sinkhole.ipv4", "an IPv4 address, or \"\" for none"),
+            ("[sinkhole]\nipv6 = '0.0.0.0'", 2, "sinkhole.ipv6", "an IPv6 address"),
+            ("[sinkhole]\nede-code = 16", 2, "sinkhole.ede-code", "15 (Blocked) or 17 (Filtered)"),
+            ("[sinkhole]\nede-code = 0", 2, "sinkhole.ede-code", "15 (Blocked) or 17 (Filtered)"),
+            ("[sinkhole]\nede-text = \"a\\u0000\"", 2, "sinkhole.ede-text", "at most 128 octets"),
+            ("[special-names]\nforward = ['a..b']", 2, "special-names.forward[0]", "a special name"),
+            ("[metrics]\nlisten = '9153'", 2, "metrics.listen", "an address and a port"),
+            ("[metrics]\nlisten = '127.0.0.1:1053'", 2, "metrics.listen", "that server.listen does not take"),
+            ("[admin]\nsocket = 1", 2, "admin.socket", "the path of a socket"),
+            ("feed = 1", 1, "feed", "at most 128 tables, each [[feed]]"),
+            ("[feed]\nname = 'a'", 1, "feed", "each [[feed]]"),
+            ("feed = [1]", 1, "feed[0]", "each [[feed]]"),
+            ("[[zone]]\nname = '.'\nfile = 'x'", 2, "zone[0].name", "a zone's name"),
+            ("\n[[zone]]\nname = 'a'", 2, "zone[0].file", "expected the path of a zone file, got no such key"),
+        ] {
+            assert_faults(text, &[(line, key, part)]);
+        }
+    }
+
+    #[test]
+    fn feeds_are_checked_each_and_together() {
+        let long = format!("{FEED}[[feed]]\nname = '{}'\nsource = 'b'", "x".repeat(65));
+        for (text, want) in [
+            ("[[feed]]", &[(1, "feed[0].name", "a name of"), (1, "feed[0].source", "no such key")][..]),
+            (&long, &[(5, "feed[1].name", "at most 64 characters")]),
+            ("[[feed]]\nname = 'A'\nsource = ''", &[(2, "feed[0].name", "a to z"), (3, "feed[0].source", "a file")]),
+            (&format!("{FEED}{FEED}"), &[(5, "feed[1].name", "no other feed has")]),
+            (&format!("{FEED}format = 'csv'"), &[(4, "feed[0].format", "one of auto, hosts")]),
+            (&format!("{FEED}action = 'block'"), &[(4, "feed[0].action", "one of sinkhole")]),
+            (&format!("{FEED}action = 'passthru'"), &[(4, "feed[0].action", "may-allow = true beside")]),
+            (
+                "[[feed]]\nname = 'a'\nsource = 'https://feeds.example/a'",
+                &[(3, "feed[0].source", "fetched into a file")],
+            ),
+            (
+                &FEED.replace("'a'", "'a\n'"),
+                &[(2, "", "syntax error"), (3, "", "syntax error"), (5, "", "syntax error")],
+            ),
+        ] {
+            assert_faults(text, want);
+        }
+        let many: String = (0..=128).map(|n| format!("[[feed]]\nname = 'f{n}'\nsource = 'a'\n")).collect();
+        assert_faults(&many, &[(1, "feed", "at most 128 tables")]);
+        assert!(read(&format!("{FEED}action = 'passthru'\nmay-allow = true"), Path::new("")).is_ok());
+    }
+
+    #[test]
+    fn unknown_keys_come_with_a_suggestion() {
+        for (text, line, key, part) in [
+            ("[server]\nlisten-on = ['x']", 2, "server.listen-on", "got listen-on; did you mean listen?"),
+            ("[servr]\nworkers = 1", 1, "servr", "did you mean server?"),
+            ("workers = 1", 1, "workers", "expected a known key, got workers"),
+            (&format!("{FEED}may_allow = true"), 4, "feed[0].may_allow", "did you mean may-allow?"),
+            (&format!("{FEED}url = 'x'"), 4, "feed[0].url", "got url"),
+            ("[cache]\n'size mb' = 1", 2, "cache.'size mb'", "did you mean size-mb?"),
+        ] {
+            assert_faults(text, &[(line, key, part)]);
+        }
+    }
+
+    #[test]
+    fn every_fault_is_found_in_one_pass() {
+        assert_faults(
+            "[server]\nworkers = 'x'\nlisten = ['a', '127.0.0.1:53', 'b']\n[cach]\n[[feed]]\nname = 'a'\nactoin = 1",
+            &[
+                (2, "server.workers", "whole number"),
+                (3, "server.listen[0]", "got 'a'"),
+                (3, "server.listen[2]", "got 'b'"),
+                (4, "cach", "did you mean cache?"),
+                (5, "feed[0].source", "no such key"),
+                (7, "feed[0].actoin", "did you mean action?"),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_not_toml_is_told_by_line() {
+        for (text, line) in [
+            ("[server]\nworkers = ", 2),
+            ("[server\n", 1),
+            ("a = 1\na = 2", 2),
+            ("x = 'unclosed", 1),
+            ("\n\n[a]\n[a]", 4),
+            ("\u{0}", 1),
+        ] {
+            assert_faults(text, &[(line, "", "expected TOML, got a syntax error")]);
+        }
+        let deep = format!("a = {}", "[".repeat(10_000));
+        assert!(read(&deep, Path::new("c.toml")).is_err());
+    }
+
+    #[test]
+    fn values_in_all_their_shapes() {
+        let settings = read(
+            "[access]\nallow = ['192.0.2.1', '10.1.2.3/8', '0.0.0.0/0']\nallow-everyone = true\n\
+             [upstream]\nservers = ['192.0.2.1', '192.0.2.1:54', '::1', '[::1]:54']\n\
+             [sinkhole]\nipv4 = ''\nede-code = 17\n[metrics]\nlisten = ''\n[admin]\nsocket = ''",
+            Path::new("c.toml"),
+        )
+        .unwrap();
+        let shown = |network: &IpNet| network.to_string();
+        assert_eq!(
+            settings.access.allow.iter().map(shown).collect::<Vec<_>>(),
+            ["192.0.2.1/32", "10.0.0.0/8", "0.0.0.0/0"]
+        );
+        assert_eq!(
+            settings.upstream.servers.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["192.0.2.1:53", "192.0.2.1:54", "[::1]:53", "[::1]:54"]
+        );
+        assert_eq!((settings.sink.ipv4, settings.sink.ede_code), (None, 17));
+        assert_eq!(settings.admin, admin::Config::default());
+    }
+}
