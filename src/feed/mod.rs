@@ -15,6 +15,8 @@ mod load;
 mod reason;
 mod report;
 mod sample;
+mod settle;
+mod watch;
 
 pub use config::{Config, Format, Source};
 pub use detect::{ARTIFACT_MAGIC, DETECT_OCTETS, Detected, detect};
@@ -24,3 +26,5 @@ pub use lines::LINE_OCTETS_MAX;
 pub use load::{FILE_OCTETS_MAX, LoadError, Loaded, load};
 pub use reason::Reason;
 pub use report::{REFUSED_SHOWN_MAX, Report};
+pub use settle::{SETTLE_WAIT_MAX, STILL_FOR, Settling, Stat, Verdict};
+pub use watch::{Changed, Watch, WatchError};

@@ -116,8 +116,8 @@ fn bare_line(text: &[u8], intake: &mut Intake) -> Bucket {
 #[cfg(test)]
 mod tests {
     use super::super::TextFormat;
-    use super::super::tests::{entries, verdict};
     use super::super::read_text;
+    use super::super::tests::{entries, verdict};
 
     #[test]
     fn line_by_line() {

@@ -134,8 +134,9 @@ pub(super) mod tests {
                     0.0.0.0 c.example.com bad..name # half\n127.0.0.1 localhost\n0.0.0.0 d.example.com e.com/x\n0.0.0.0 github.io";
         let (sorted, report) = read_text(text.as_bytes(), TextFormat::Hosts, false).unwrap();
         assert!(report.balanced());
-        assert_eq!(entries(&sorted), ["a.example.com", "b.example.com", "c.example.com", "d.example.com", "github.io"]);
-        let counts = [report.lines, report.used, report.duplicate, report.comment, report.header, report.refused_total()];
+        assert_eq!(entries(&sorted), ["github.io", "a.example.com", "b.example.com", "c.example.com", "d.example.com"]);
+        let counts =
+            [report.lines, report.used, report.duplicate, report.comment, report.header, report.refused_total()];
         assert_eq!(counts, [8, 4, 1, 2, 0, 1]);
         assert_eq!(report.refused_at, [(6, Reason::Boilerplate)]);
         assert_eq!((report.names_refused, report.entries, report.private_suffixes), (2, 5, 1));
