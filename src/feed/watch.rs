@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
@@ -139,9 +139,14 @@ impl Watched {
                 wait = Some(time);
                 continue;
             }
-            (settling, wait) = (None, None);
-            // A folder on the way may have been replaced with all in it. One that cannot be watched now is tried again at the next event.
+            // A folder on the way may have been replaced with all in it, and a file in it may change before it is watched: look again. A
+            // folder that cannot be watched now is tried again at the next event.
             self.arm().ok();
+            if verdict == Verdict::Still && self.look() != stats {
+                wait = Some(Duration::ZERO);
+                continue;
+            }
+            (settling, wait) = (None, None);
             if let Some(paths) = self.report(stats)
                 && changed.send(Changed { paths, still: verdict == Verdict::Still }).is_err()
             {
@@ -226,10 +231,8 @@ fn first_link(path: &Path) -> Option<(PathBuf, PathBuf)> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
-    use std::time::Duration;
-
     use super::*;
+    use std::os::unix::fs::symlink;
 
     /// Far longer than a change takes to be told.
     const LIMIT: Duration = Duration::from_secs(20);
