@@ -1,4 +1,30 @@
-//! The `feed` room.
+//! Feeds: a source is read in its format into the index's entries, its lines accounted for, and watched for changes.
+//!
+//! Knows files and text; knows nothing of queries. [`load`] reads one feed, [`gate`] says whether it may replace the one in use,
+//! [`Watch`] tells when to load again. No error, report or log here holds a name: reasons, counts, line numbers and the operator's own
+//! paths are all that comes out besides the entries themselves.
 
 mod config;
+mod detect;
+mod entry;
+mod format;
+mod gate;
+mod intake;
+mod lines;
+mod load;
+mod reason;
+mod report;
+mod sample;
+mod settle;
+mod watch;
+
 pub use config::{Config, Format, Source};
+pub use detect::{ARTIFACT_MAGIC, DETECT_OCTETS, Detected, detect};
+pub use format::{TextFormat, read_text};
+pub use gate::{GateError, SHRUNK_BELOW_PERCENT, gate};
+pub use lines::LINE_OCTETS_MAX;
+pub use load::{FILE_OCTETS_MAX, LoadError, Loaded, load};
+pub use reason::Reason;
+pub use report::{REFUSED_SHOWN_MAX, Report};
+pub use settle::{SETTLE_WAIT_MAX, STILL_FOR, Settling, Stat, Verdict};
+pub use watch::{Changed, Watch, WatchError};

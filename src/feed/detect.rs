@@ -1,0 +1,188 @@
+//! Tells a feed's format from its first octets.
+//!
+//! Each line votes by its shape for the one format it can only belong to; lines of no known shape vote against all. A file that is
+//! mostly of no known shape is not guessed at: wrong names sunk are worse than a feed that says it needs its format named.
+
+use super::format::{TextFormat, target};
+
+/// How much of a feed is looked at: some thousand lines, past any comment in front.
+pub const DETECT_OCTETS: usize = 64 * 1024;
+/// What an artifact starts with.
+pub const ARTIFACT_MAGIC: [u8; 8] = *b"CENOTE\x00\x01";
+
+/// What the first octets show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detected {
+    /// Lines of this format.
+    Text(TextFormat),
+    /// An artifact.
+    Artifact,
+    /// Not a feed's text, whatever format is named: what it is instead.
+    Foreign(&'static str),
+    /// Text of no format known here, or nothing but comments.
+    Unknown,
+}
+
+/// How files that are no feed begin.
+const FOREIGN: [(&[u8], &str); 9] = [
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"BZh", "bzip2"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"SQLite format 3\0", "a database"),
+    (b"%PDF", "a PDF file"),
+    (b"\xff\xfe", "UTF-16 text"),
+    (b"\xfe\xff", "UTF-16 text"),
+];
+
+/// Tells what `head`, a feed's first [`DETECT_OCTETS`] or all of it, is.
+#[must_use]
+pub fn detect(head: &[u8]) -> Detected {
+    if head.starts_with(&ARTIFACT_MAGIC) {
+        return Detected::Artifact;
+    }
+    if let Some((_, what)) = FOREIGN.iter().find(|(magic, _)| head.starts_with(magic)) {
+        return Detected::Foreign(what);
+    }
+    // No format here has a line that starts with `<`; a server's error page does.
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    if text.trim_ascii_start().first() == Some(&b'<') {
+        return Detected::Foreign("an HTML or XML page");
+    }
+    vote(text)
+}
+
+/// The shape of one line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// A comment in more than one format, or blank.
+    Neutral,
+    /// A line of this format.
+    Of(TextFormat),
+    /// A line that only this format's files have: it decides alone.
+    Surely(TextFormat),
+    /// No format's.
+    Other,
+}
+
+/// Counts the votes of all lines; a last line that `head` may have cut short has none unless it is the only one.
+fn vote(text: &[u8]) -> Detected {
+    let mut votes = [0_usize; TextFormat::ALL.len()];
+    let mut others = 0_usize;
+    let whole = text.iter().rposition(|&octet| octet == b'\n').and_then(|end| text.get(..end)).unwrap_or(text);
+    for line in whole.split(|&octet| octet == b'\n') {
+        match shape(line) {
+            Shape::Neutral => {}
+            Shape::Surely(format) => return Detected::Text(format),
+            Shape::Other => others += 1,
+            Shape::Of(format) => {
+                if let Some(count) = votes.get_mut(format as usize) {
+                    *count += 1;
+                }
+            }
+        }
+    }
+    let winner = TextFormat::ALL.into_iter().zip(votes).max_by_key(|&(_, count)| count);
+    match winner {
+        Some((format, count)) if count > 0 && count >= others => Detected::Text(format),
+        _ => Detected::Unknown,
+    }
+}
+
+/// What one line looks like.
+fn shape(line: &[u8]) -> Shape {
+    let indented = line.first().is_some_and(u8::is_ascii_whitespace);
+    let line = line.trim_ascii();
+    match line {
+        [] | [b'#' | b';', ..] => return Shape::Neutral,
+        [b'!', ..] => return Shape::Of(TextFormat::Adblock),
+        [b'|', b'|', ..] | [b'@', b'@', b'|', ..] => return Shape::Of(TextFormat::Adblock),
+        _ => {}
+    }
+    if line.starts_with(b"[Adblock") || line.starts_with(b"[uBlock") {
+        return Shape::Surely(TextFormat::Adblock);
+    }
+    if line.starts_with(b"$TTL") || line.starts_with(b"$ORIGIN") {
+        return Shape::Surely(TextFormat::Rpz);
+    }
+    let mut tokens = line.split(u8::is_ascii_whitespace).filter(|token| !token.is_empty());
+    let first = tokens.next().unwrap_or_default();
+    let mut rest = tokens.take_while(|token| !token.starts_with(b"#")).take(3);
+    let second = rest.next();
+    match second {
+        None => single(first),
+        Some(_) if target(first).is_some() => Shape::Of(TextFormat::Hosts),
+        Some(second) => {
+            // owner [TTL] [class] type, the owner left out when the line is indented.
+            let kinds = [Some(first).filter(|_| indented), Some(second), rest.next(), rest.next()];
+            zone_shape(kinds.into_iter().flatten())
+        }
+    }
+}
+
+/// What a line of one token looks like: a name, or what lists of names have in its place.
+fn single(token: &[u8]) -> Shape {
+    let octet_fits = |octet: &u8| {
+        !octet.is_ascii() || octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_' | b'*' | b':' | b'/')
+    };
+    let name = token.strip_prefix(b"=").unwrap_or(token);
+    let fits = name.iter().all(octet_fits) && name.contains(&b'.') && !name.starts_with(b"/");
+    if fits { Shape::Of(TextFormat::Plain) } else { Shape::Other }
+}
+
+/// Whether one of the tokens is a record type that policy zones have.
+fn zone_shape<'t>(mut tokens: impl Iterator<Item = &'t [u8]>) -> Shape {
+    let is = |token: &[u8], kinds: &[&[u8]]| kinds.iter().any(|kind| token.eq_ignore_ascii_case(kind));
+    let kind = tokens.find(|token| is(token, &[b"SOA", b"CNAME", b"NS", b"A", b"AAAA", b"TXT"]));
+    match kind {
+        Some(kind) if is(kind, &[b"SOA"]) => Shape::Surely(TextFormat::Rpz),
+        Some(_) => Shape::Of(TextFormat::Rpz),
+        None => Shape::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_format_by_its_lines() {
+        use Detected::{Artifact, Foreign, Text, Unknown};
+        for (head, want) in [
+            ("# t\n0.0.0.0 a.example.com\n", Text(TextFormat::Hosts)),
+            ("127.0.0.1 localhost #[IPv4]", Text(TextFormat::Hosts)),
+            ("# t\na.example.com\nb.example.com # x\n", Text(TextFormat::Plain)),
+            ("\u{feff}a.example.com\r\n", Text(TextFormat::Plain)),
+            ("=a.example.com", Text(TextFormat::Plain)),
+            ("*.a.example.com", Text(TextFormat::Plain)),
+            ("disçordapp.com\n1.2.3.4\n", Text(TextFormat::Plain)),
+            ("! t\n||a.example.com^\n", Text(TextFormat::Adblock)),
+            ("[Adblock Plus]\na.example.com\nb.example.com\n", Text(TextFormat::Adblock)),
+            ("; t\n$TTL 30\n@ IN SOA . . 1 2 3 4 5\n", Text(TextFormat::Rpz)),
+            ("a.example.com CNAME .\n", Text(TextFormat::Rpz)),
+            ("@ SOA a. b. (\n1\n2\n3\n4 )\n", Text(TextFormat::Rpz)),
+            ("\tNS .\na 30 IN CNAME *.\n", Text(TextFormat::Rpz)),
+            ("CENOTE\0\u{1}rest", Artifact),
+            ("", Unknown),
+            ("# only\n# comments\n", Unknown),
+            ("\n <!DOCTYPE html>\n<p>a.example.com</p>", Foreign("an HTML or XML page")),
+            ("BZh91", Foreign("bzip2")),
+            ("address=/a.example.com/0.0.0.0\nserver=/b.example.com/\n", Unknown),
+            ("local-zone: \"a.example.com\" always_nxdomain\n", Unknown),
+            ("zone \"a.example.com\" { type master; };\n", Unknown),
+            ("\"a.example.com\",\"2021\"\n", Unknown),
+            ("name,seen\na.example.com,2021\n", Unknown),
+            ("{\n\"type\": \"bundle\",\n\"objects\": []\n}\n", Unknown),
+            ("a.example.com\naddress=/b/\naddress=/c/\n", Unknown),
+        ] {
+            assert_eq!(detect(head.as_bytes()), want, "{head:?}");
+        }
+        assert_eq!(detect(b"\x1f\x8b\x08\x00"), Foreign("gzip"));
+    }
+
+    #[test]
+    fn a_line_cut_at_the_end_of_the_head_has_no_vote() {
+        assert_eq!(detect(b"a.example.com\n{\"cut"), Detected::Text(TextFormat::Plain));
+    }
+}

@@ -1,0 +1,338 @@
+//! What a single name must pass to become an entry: from a feed's text to a key, or the [`Reason`] why not.
+//!
+//! Never guesses: what is not plainly a name is refused. Costs one pass over the text and a walk of the public suffix list, without an
+//! allocation; only a Unicode name allocates, and only a refused one is looked at twice.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv6Addr};
+
+use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+use psl::{Psl as _, Type};
+
+use super::Reason;
+use crate::name::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX, fold};
+
+/// Octets of the longest key: a name on the wire without its root label.
+const KEY_OCTETS_MAX: usize = NAME_OCTETS_MAX - 1;
+/// A label that is not a name's in any feed, but stands in hosts files (`/etc/hosts` of Linux, macOS and the BSDs).
+const BOILERPLATE: [&[u8]; 12] = [
+    b"local",
+    b"broadcasthost",
+    b"localhost4",
+    b"localhost6",
+    b"ip6-localhost",
+    b"ip6-loopback",
+    b"ip6-localnet",
+    b"ip6-mcastprefix",
+    b"ip6-allnodes",
+    b"ip6-allrouters",
+    b"ip6-allhosts",
+    b"loopback",
+];
+/// Top labels below which nothing is ever sunk (RFC 6761 §6.3, and what distributions call their own host).
+const LOCAL_TOPS: [&[u8]; 4] = [b"localhost", b"localdomain", b"localdomain4", b"localdomain6"];
+
+/// What an octet of a name folds to; 0 for one that no listed name holds. Letters, digits, hyphen and underscore, wherever they stand:
+/// the DNS itself has no rule against the hyphens and underscores that real names have (RFC 2181 §11).
+const FOLDED: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut octet = 0_u8;
+    loop {
+        if octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_' {
+            #[expect(clippy::indexing_slicing, reason = "an octet is always under 256, and this runs at compile time")]
+            {
+                table[octet as usize] = fold(octet);
+            }
+        }
+        if octet == 255 {
+            break table;
+        }
+        octet += 1;
+    }
+};
+
+/// An accepted name's lookup form, as [`NameKey`](crate::name::NameKey) defines it.
+pub(super) struct EntryKey {
+    /// The key is the first `length` octets.
+    octets: [u8; KEY_OCTETS_MAX],
+    /// Octets in use.
+    length: usize,
+}
+
+/// What an accepted name is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// A name like any other.
+    Ordinary,
+    /// A public suffix of the list's private section.
+    PrivateSuffix,
+}
+
+impl EntryKey {
+    /// No name yet.
+    pub(super) const fn new() -> Self {
+        Self { octets: [0; KEY_OCTETS_MAX], length: 0 }
+    }
+
+    /// The key's octets.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.octets.get(..self.length).unwrap_or_default()
+    }
+
+    /// Labels from the top down, without their lengths.
+    fn labels(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.as_bytes();
+        std::iter::from_fn(move || {
+            let (length, tail) = rest.split_first()?;
+            let (label, after) = tail.split_at_checked(usize::from(*length))?;
+            rest = after;
+            Some(label)
+        })
+    }
+
+    /// Reads `text`, a name without a final dot, into this key.
+    ///
+    /// # Errors
+    /// Why it is refused. `trust_suffixes` lets a TLD and an ICANN public suffix pass.
+    pub(super) fn accept(&mut self, text: &[u8], trust_suffixes: bool) -> Result<Standing, Reason> {
+        if !text.is_ascii() {
+            let ascii = to_a_labels(text)?;
+            return self.accept_ascii(ascii.strip_suffix('.').unwrap_or(&ascii).as_bytes(), trust_suffixes);
+        }
+        self.accept_ascii(text, trust_suffixes)
+    }
+
+    /// [`accept`](Self::accept) for ASCII: A-labels are taken as they are, since punycode that IDNA refuses is a legal name all the same.
+    fn accept_ascii(&mut self, text: &[u8], trust_suffixes: bool) -> Result<Standing, Reason> {
+        self.read(text).map_err(|reason| diagnose(text).unwrap_or(reason))?;
+        self.judge(trust_suffixes)
+    }
+
+    /// Fills the key from `text`, from the last label to the first.
+    fn read(&mut self, text: &[u8]) -> Result<(), Reason> {
+        self.length = 0;
+        if text.is_empty() {
+            return Err(Reason::Root);
+        }
+        for label in text.rsplit(|&octet| octet == b'.') {
+            let length = u8::try_from(label.len()).ok().filter(|&length| usize::from(length) <= LABEL_OCTETS_MAX);
+            let length = length.ok_or(Reason::LabelTooLong)?;
+            let end = self.length + 1 + label.len();
+            let Some([count, room @ ..]) = self.octets.get_mut(self.length..end) else {
+                return Err(Reason::NameTooLong);
+            };
+            if length == 0 {
+                return Err(Reason::EmptyLabel);
+            }
+            *count = length;
+            let mut known = true;
+            for (slot, &octet) in room.iter_mut().zip(label) {
+                let folded = FOLDED.get(usize::from(octet)).copied().unwrap_or_default();
+                known &= folded != 0;
+                *slot = folded;
+            }
+            if !known {
+                return Err(Reason::Character);
+            }
+            self.length = end;
+        }
+        Ok(())
+    }
+
+    /// Whether the name may be an entry, going by what it is rather than how it is written.
+    fn judge(&self, trust_suffixes: bool) -> Result<Standing, Reason> {
+        let top = self.labels().next().unwrap_or_default();
+        let single = self.length == top.len() + 1;
+        if LOCAL_TOPS.contains(&top) || (single && BOILERPLATE.contains(&top)) {
+            return Err(Reason::Boilerplate);
+        }
+        // No TLD is a number, so a name of nothing but numbers is an address, or what is left of one.
+        if top.last().is_some_and(u8::is_ascii_digit) && self.labels().flatten().all(u8::is_ascii_digit) {
+            return Err(Reason::Address);
+        }
+        let suffix = psl::List.find(self.labels());
+        // The list counts the characters of the suffix; the key has one octet more, a length for each label and a dot for all but one.
+        let whole = suffix.len + 1 == self.length;
+        match (suffix.typ, whole) {
+            (Some(Type::Icann), true) if trust_suffixes => Ok(Standing::Ordinary),
+            (Some(Type::Icann), true) if single => Err(Reason::Tld),
+            (Some(Type::Icann), true) => Err(Reason::PublicSuffix),
+            _ if single => Err(Reason::SingleLabel),
+            (Some(Type::Private), true) => Ok(Standing::PrivateSuffix),
+            _ => Ok(Standing::Ordinary),
+        }
+    }
+}
+
+/// A Unicode name's A-labels (UTS 46, non-transitional; hyphens and underscores may stand anywhere).
+fn to_a_labels(text: &[u8]) -> Result<Cow<'_, str>, Reason> {
+    if std::str::from_utf8(text).is_err() {
+        return Err(Reason::NotUtf8);
+    }
+    let idna = Uts46::new().to_ascii(text, AsciiDenyList::EMPTY, Hyphens::Allow, DnsLength::Ignore);
+    idna.map_err(|_| Reason::Idna)
+}
+
+/// What ASCII text that is no name is instead, if it can be told.
+#[cold]
+fn diagnose(text: &[u8]) -> Option<Reason> {
+    let text = std::str::from_utf8(text).ok()?;
+    if text.contains("://") {
+        return Some(Reason::Url);
+    }
+    if is_address(text) {
+        return Some(Reason::Address);
+    }
+    if text.contains('*') {
+        return Some(Reason::Wildcard);
+    }
+    if let Some((host, tail)) = text.split_once('/') {
+        let bits = !tail.is_empty() && tail.bytes().all(|octet| octet.is_ascii_digit());
+        let cidr = bits && is_address(host);
+        return name_like(host).then_some(if cidr { Reason::Cidr } else { Reason::Path });
+    }
+    if let Some((host, port)) = text.split_once(':') {
+        return (name_like(host) && port.bytes().all(|octet| octet.is_ascii_digit())).then_some(Reason::Port);
+    }
+    (!text.is_empty() && !name_like(text)).then_some(Reason::Character)
+}
+
+/// Whether it has only octets that a name, or an address, may hold.
+fn name_like(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|octet| {
+            matches!(octet, b'.' | b':') || octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_'
+        })
+}
+
+/// Whether it is an address: bare, in brackets, or with a port.
+fn is_address(text: &str) -> bool {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or(text, |(host, _)| host);
+    bare.parse::<IpAddr>().is_ok()
+        || bare.parse::<std::net::SocketAddr>().is_ok()
+        || bare.split_once('%').is_some_and(|(host, _)| host.parse::<Ipv6Addr>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::Name;
+
+    fn judge(text: &[u8], trust: bool) -> Result<(String, Standing), Reason> {
+        let mut key = EntryKey::new();
+        let standing = key.accept(text, trust)?;
+        let mut labels: Vec<_> = key.labels().map(|label| String::from_utf8(label.to_vec()).unwrap()).collect();
+        labels.reverse();
+        let name = labels.join(".");
+        assert_eq!(key.as_bytes(), Name::from_text(name.as_bytes()).unwrap().key().unwrap().as_bytes(), "{name}");
+        Ok((name, standing))
+    }
+
+    #[test]
+    fn names_that_are_kept_and_what_they_become() {
+        for (text, want) in [
+            ("Example.COM", "example.com"),
+            ("sO.2mdn.net", "so.2mdn.net"),
+            ("119_51377620.ampnetwork.net", "119_51377620.ampnetwork.net"),
+            ("r1---sn-i3b7kn7s.googlevideo.com", "r1---sn-i3b7kn7s.googlevideo.com"),
+            ("aftr-88-152-.tumblr.com", "aftr-88-152-.tumblr.com"),
+            ("-a.example.com", "-a.example.com"),
+            ("xn--4x6-jgq.adj.st", "xn--4x6-jgq.adj.st"),
+            ("xn--a.example.com", "xn--a.example.com"),
+            ("disçordapp.com", "xn--disordapp-s3a.com"),
+            ("город-сад.agency", "xn----8sbhec0dapm.agency"),
+            ("BÜCHER.example.com", "xn--bcher-kva.example.com"),
+            ("a。b.example.com", "a.b.example.com"),
+            ("x.bazar", "x.bazar"),
+            ("1.2.3.4.example.com", "1.2.3.4.example.com"),
+            ("4.example.123", "4.example.123"),
+        ] {
+            assert_eq!(judge(text.as_bytes(), false), Ok((want.to_owned(), Standing::Ordinary)), "{text}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused_by_its_reason() {
+        let label64 = format!("{}.example.com", "a".repeat(64));
+        let label300 = format!("{}.example.com", "a".repeat(300));
+        let long = ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(62)].join(".");
+        let escape = r"194.58.122.146\032stratum.aikapool.com";
+        for (text, want) in [
+            (&b""[..], Reason::Root),
+            (b"109.201.135.46", Reason::Address),
+            (b"1.2.3.400", Reason::Address),
+            (b"192.168", Reason::Address),
+            (b"2001:148f:fffe::1", Reason::Address),
+            (b"fe80::1%lo0", Reason::Address),
+            (b"[::1]:80", Reason::Address),
+            (b"47.106.91.17:9999", Reason::Address),
+            (b"103.114.104.194/31", Reason::Cidr),
+            (b"2001:db8::/32", Reason::Cidr),
+            (b"http://example.com/", Reason::Url),
+            (b"javmovie.com/", Reason::Path),
+            (b"rentry.co/x.html", Reason::Path),
+            (b"1.2.3.4/x.html", Reason::Path),
+            (b"example.com:8080", Reason::Port),
+            (b"array*-prod.do.dsp.mp.microsoft.com", Reason::Wildcard),
+            (b"*", Reason::Wildcard),
+            (b"url s.ixiaa.com", Reason::Character),
+            (b"a\0b.example.com", Reason::Character),
+            (b"a\rb.example.com", Reason::Character),
+            (b"a,b.example.com", Reason::Character),
+            (b"address=/x.com", Reason::Character),
+            (escape.as_bytes(), Reason::Character),
+            (b"example.com\xca", Reason::NotUtf8),
+            ("\u{202e}example.com".as_bytes(), Reason::Idna),
+            ("a\u{a0}b.example.com".as_bytes(), Reason::Character),
+            (b"zec-asia1..nanopool.org", Reason::EmptyLabel),
+            (b".example.com", Reason::EmptyLabel),
+            (b"example.com.", Reason::EmptyLabel),
+            (label64.as_bytes(), Reason::LabelTooLong),
+            (label300.as_bytes(), Reason::LabelTooLong),
+            (long.as_bytes(), Reason::NameTooLong),
+            (b"inf", Reason::SingleLabel),
+            (b"country", Reason::Tld),
+            (b"CN", Reason::Tld),
+            ("рф".as_bytes(), Reason::Tld),
+            (b"xn--p1ai", Reason::Tld),
+            (b"co.uk", Reason::PublicSuffix),
+            (b"ce.gov.br", Reason::PublicSuffix),
+            (b"net.bw", Reason::PublicSuffix),
+            (b"localhost", Reason::Boilerplate),
+            (b"localhost.localdomain", Reason::Boilerplate),
+            (b"a.localhost", Reason::Boilerplate),
+            (b"local", Reason::Boilerplate),
+            (b"broadcasthost", Reason::Boilerplate),
+            (b"IP6-allnodes", Reason::Boilerplate),
+        ] {
+            assert_eq!(judge(text, false), Err(want), "{}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn suffixes_by_section_and_by_trust() {
+        use Standing::{Ordinary, PrivateSuffix};
+        for (text, untrusted, trusted) in [
+            ("cn", Err(Reason::Tld), Ok(Ordinary)),
+            ("gob.mx", Err(Reason::PublicSuffix), Ok(Ordinary)),
+            ("foo.ck", Err(Reason::PublicSuffix), Ok(Ordinary)), // `*.ck`
+            ("www.ck", Ok(Ordinary), Ok(Ordinary)),              // `!www.ck`
+            ("cloudfront.net", Ok(PrivateSuffix), Ok(PrivateSuffix)),
+            ("csb.app", Ok(PrivateSuffix), Ok(PrivateSuffix)),
+            ("x.cloudfront.net", Ok(Ordinary), Ok(Ordinary)),
+            ("inf", Err(Reason::SingleLabel), Err(Reason::SingleLabel)),
+            ("localhost", Err(Reason::Boilerplate), Err(Reason::Boilerplate)),
+        ] {
+            for (trust, want) in [(false, untrusted), (true, trusted)] {
+                assert_eq!(judge(text.as_bytes(), trust).map(|(_, standing)| standing), want, "{text} {trust}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_name_fits() {
+        let longest = ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61)].join(".");
+        assert!(judge(longest.as_bytes(), false).is_ok());
+        assert!(judge(vec!["a"; 127].join(".").as_bytes(), false).is_ok());
+    }
+}

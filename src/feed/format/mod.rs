@@ -1,0 +1,171 @@
+//! The text formats. Each reads a line at a time, takes its names and says what the line was; [`read_text`] does the rest.
+//!
+//! No line ends a load, and no format keeps more than one record in memory.
+
+mod adblock;
+mod hosts;
+mod plain;
+mod rpz;
+mod zone_file;
+
+pub(super) use hosts::target;
+
+use std::io::{self, Read};
+
+use super::intake::{Bucket, Intake};
+use super::lines::{Line, Lines};
+use super::{Format, Reason, Report};
+use crate::index::Sorted;
+
+/// A format that is text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextFormat {
+    /// `0.0.0.0 name …`.
+    Hosts,
+    /// One name a line.
+    Plain,
+    /// `||name^`.
+    Adblock,
+    /// A response policy zone.
+    Rpz,
+}
+
+impl TextFormat {
+    /// Every text format.
+    pub const ALL: [Self; 4] = [Self::Hosts, Self::Plain, Self::Adblock, Self::Rpz];
+
+    /// The same as a setting.
+    #[must_use]
+    pub const fn format(self) -> Format {
+        match self {
+            Self::Hosts => Format::Hosts,
+            Self::Plain => Format::Plain,
+            Self::Adblock => Format::Adblock,
+            Self::Rpz => Format::Rpz,
+        }
+    }
+}
+
+/// Reads one format's lines.
+trait LineParser {
+    /// Reads one line, which is at most `LINE_OCTETS_MAX` octets and has no newline.
+    fn line(&mut self, text: &[u8], intake: &mut Intake) -> Bucket;
+
+    /// Forgets the record at hand: a line of it was too long.
+    fn abandon(&mut self) {}
+}
+
+/// Reads all of `source` as `format`: the entries in key order, and where each line went.
+///
+/// # Errors
+/// The source's own; nothing that stands in the text.
+pub fn read_text<R: Read>(source: R, format: TextFormat, trust_suffixes: bool) -> io::Result<(Sorted, Report)> {
+    let intake = Intake::new(format.format(), trust_suffixes);
+    match format {
+        TextFormat::Hosts => drive(source, hosts::Hosts, intake),
+        TextFormat::Plain => drive(source, plain::Plain, intake),
+        TextFormat::Adblock => drive(source, adblock::Adblock, intake),
+        TextFormat::Rpz => drive(source, rpz::Rpz::default(), intake),
+    }
+}
+
+/// Hands every line to `parser`.
+fn drive<R: Read>(source: R, mut parser: impl LineParser, mut intake: Intake) -> io::Result<(Sorted, Report)> {
+    let mut lines = Lines::new(source);
+    while let Some(line) = lines.next()? {
+        let bucket = match line {
+            Line::Text(text) => parser.line(text, &mut intake),
+            Line::TooLong => {
+                parser.abandon();
+                Bucket::Refused(Reason::LineTooLong)
+            }
+        };
+        intake.end_line(bucket);
+    }
+    Ok(intake.finish())
+}
+
+/// A name that may be led by `.` or `*.` (in one-name-a-line formats both mean the name and below) and end in a dot, without either.
+fn bare_name(text: &[u8]) -> &[u8] {
+    let text = text.strip_prefix(b"*.").or_else(|| text.strip_prefix(b".")).unwrap_or(text);
+    text.strip_suffix(b".").unwrap_or(text)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::index::{Verb, Verbs};
+
+    /// What entries come of `text`, as `name` for the name and below, `=name` exact, `*.name` below, with the verb unless it is `Listed`.
+    pub(in crate::feed) fn entries(sorted: &Sorted) -> Vec<String> {
+        let show = |key: &[u8], verbs: Verbs| {
+            let (mut rest, mut labels) = (key, Vec::new());
+            while let [length, tail @ ..] = rest {
+                labels.insert(0, String::from_utf8(tail[..usize::from(*length)].to_vec()).unwrap());
+                rest = &tail[usize::from(*length)..];
+            }
+            let name = labels.join(".");
+            match (verbs.at, verbs.below) {
+                (Some(a), Some(b)) if a == b => (name, a),
+                (Some(a), None) => (format!("={name}"), a),
+                (None, Some(b)) => (format!("*.{name}"), b),
+                other => panic!("{other:?}"),
+            }
+        };
+        let shown = sorted.iter().map(|(key, verbs)| show(key, verbs));
+        shown.map(|(name, verb)| if verb == Verb::Listed { name } else { format!("{name} {verb:?}") }).collect()
+    }
+
+    /// Reads each line alone: its entries, or the reason, or the bucket.
+    pub(super) fn verdict(format: TextFormat, line: &str) -> String {
+        let (sorted, report) = read_text(line.as_bytes(), format, false).unwrap();
+        assert!(report.balanced(), "{line:?}: {report:?}");
+        match report.refusals().next() {
+            _ if report.comment == report.lines => "comment".to_owned(),
+            _ if report.header == report.lines => "header".to_owned(),
+            Some((reason, _)) if sorted.is_empty() => format!("refused {}", reason.label()),
+            _ => entries(&sorted).join(" "),
+        }
+    }
+
+    #[test]
+    fn buckets_of_a_whole_file_sum() {
+        let text = "\u{feff}# Title\r\n\r\n0.0.0.0 a.example.com b.example.com\r\n:: a.example.com\n\
+                    0.0.0.0 c.example.com bad..name # half\n127.0.0.1 localhost\n0.0.0.0 d.example.com e.com/x\n0.0.0.0 github.io";
+        let (sorted, report) = read_text(text.as_bytes(), TextFormat::Hosts, false).unwrap();
+        assert!(report.balanced());
+        assert_eq!(entries(&sorted), ["github.io", "a.example.com", "b.example.com", "c.example.com", "d.example.com"]);
+        let counts =
+            [report.lines, report.used, report.duplicate, report.comment, report.header, report.refused_total()];
+        assert_eq!(counts, [8, 4, 1, 2, 0, 1]);
+        assert_eq!(report.refused_at, [(6, Reason::Boilerplate)]);
+        assert_eq!((report.names_refused, report.entries, report.private_suffixes), (2, 5, 1));
+    }
+
+    #[test]
+    fn a_long_line_costs_itself_alone() {
+        let text = format!("a.example.com\n{}\nb.example.com", "x.example.com,".repeat(60_000));
+        let (sorted, report) = read_text(text.as_bytes(), TextFormat::Plain, false).unwrap();
+        assert_eq!(entries(&sorted), ["a.example.com", "b.example.com"]);
+        assert_eq!(report.refusals().collect::<Vec<_>>(), [(Reason::LineTooLong, 1)]);
+        assert!(report.balanced());
+    }
+
+    #[test]
+    fn any_octets_at_all_balance() {
+        let mut state = 7_u64;
+        let alphabet = b"a.b-*|^@#!$;()\"\\ \t\n\r\0\xca\xef=/:0123456789 IN CNAME SOA $ORIGIN";
+        for round in 0..2000 {
+            let text: Vec<u8> = (0..200)
+                .map(|_| {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    alphabet[usize::try_from(state >> 33).unwrap() % alphabet.len()]
+                })
+                .collect();
+            for format in TextFormat::ALL {
+                let (_, report) = read_text(&text[..], format, round % 2 == 0).unwrap();
+                assert!(report.balanced(), "{format:?} {text:?}: {report:?}");
+            }
+        }
+    }
+}

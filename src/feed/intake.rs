@@ -1,0 +1,126 @@
+//! [`Intake`]: takes a format's names and lines, and keeps the books.
+//!
+//! A format reads a line, calls [`Intake::take`] for each name on it, and says with a [`Bucket`] what the line was.
+
+use super::entry::{EntryKey, Standing};
+use super::{Format, Reason, Report};
+use crate::index::{Entries, Sorted, Verbs};
+
+/// What a line was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bucket {
+    /// A comment, or blank.
+    Comment,
+    /// Of use to the format alone.
+    Header,
+    /// At least one name of it was taken: used or duplicate, which shows at the end.
+    Taken,
+    /// Nothing of it was taken.
+    Refused(Reason),
+    /// A record goes on in the next line; the bucket comes with its last.
+    Open,
+}
+
+/// One load's entries and books.
+pub(super) struct Intake {
+    /// What was taken.
+    entries: Entries,
+    /// The books; `used`, `duplicate` and `entries` are filled in at the end.
+    report: Report,
+    /// Whether the feed may list a TLD or a public suffix.
+    trust_suffixes: bool,
+    /// Room for the name at hand.
+    key: EntryKey,
+    /// Names taken from the line or record at hand.
+    taken: u64,
+    /// Names refused on it.
+    refused: u64,
+    /// Lines of the record at hand, the one at hand not counted.
+    open: u64,
+}
+
+impl Intake {
+    /// Books of nothing read yet.
+    pub(super) fn new(format: Format, trust_suffixes: bool) -> Self {
+        Self {
+            entries: Entries::default(),
+            report: Report::new(format),
+            trust_suffixes,
+            key: EntryKey::new(),
+            taken: 0,
+            refused: 0,
+            open: 0,
+        }
+    }
+
+    /// Takes one name, without its final dot, or says why not.
+    pub(super) fn take(&mut self, text: &[u8], verbs: Verbs) -> Result<(), Reason> {
+        let taken = self.try_take(text, verbs);
+        match taken {
+            Ok(()) => self.taken += 1,
+            Err(_) => self.refused += 1,
+        }
+        taken
+    }
+
+    /// [`take`](Self::take) without the books.
+    fn try_take(&mut self, text: &[u8], verbs: Verbs) -> Result<(), Reason> {
+        let standing = self.key.accept(text, self.trust_suffixes)?;
+        self.entries.push(self.key.as_bytes(), verbs, self.taken > 0).map_err(|_| Reason::FeedFull)?;
+        if standing == Standing::PrivateSuffix {
+            self.report.private_suffixes += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether a name would be taken.
+    pub(super) fn judge(&mut self, text: &[u8]) -> Result<(), Reason> {
+        self.key.accept(text, self.trust_suffixes).map(|_| ())
+    }
+
+    /// Whether the feed may list a TLD or a public suffix.
+    pub(super) const fn trusts_suffixes(&self) -> bool {
+        self.trust_suffixes
+    }
+
+    /// Takes the root itself: everything there is.
+    pub(super) fn take_root(&mut self, verbs: Verbs) -> Result<(), Reason> {
+        self.entries.push(&[], verbs, self.taken > 0).map_err(|_| Reason::FeedFull)?;
+        self.taken += 1;
+        Ok(())
+    }
+
+    /// Ends a physical line.
+    pub(super) fn end_line(&mut self, bucket: Bucket) {
+        self.report.lines += 1;
+        if bucket == Bucket::Open {
+            self.open += 1;
+            return;
+        }
+        let lines = std::mem::take(&mut self.open) + 1;
+        match bucket {
+            Bucket::Comment => self.report.comment += lines,
+            Bucket::Header => self.report.header += lines,
+            Bucket::Taken => {
+                self.report.comment += lines - 1;
+                self.report.names_refused += self.refused;
+            }
+            Bucket::Refused(reason) => self.report.refuse(reason, self.report.lines + 1 - lines, lines),
+            Bucket::Open => {}
+        }
+        (self.taken, self.refused) = (0, 0);
+    }
+
+    /// Sorts, and closes the books. A record still open is refused.
+    pub(super) fn finish(mut self) -> (Sorted, Report) {
+        if self.open > 0 {
+            let lines = self.open;
+            self.report.refuse(Reason::Syntax, self.report.lines + 1 - lines, lines);
+        }
+        let (sorted, lines) = self.entries.finish();
+        self.report.used = lines.used;
+        self.report.duplicate = lines.duplicate;
+        self.report.entries = sorted.len() as u64;
+        (sorted, self.report)
+    }
+}

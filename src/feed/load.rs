@@ -1,0 +1,277 @@
+//! Loads one feed: opens its source, tells its format, reads it. Blocks; runs where it may wait.
+//!
+//! An error names the file and counts, never a line's text. Memory is the entries' own: the text passes through one block's buffer.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::detect::{DETECT_OCTETS, Detected, detect};
+use super::format::{TextFormat, read_text};
+use super::sample::SAMPLE;
+use super::{Config, Format, Report, Source};
+use crate::index::Sorted;
+
+/// The largest feed file: some fifty million names as text (a guess; ten million take 220 MB).
+pub const FILE_OCTETS_MAX: u64 = 1 << 30;
+
+/// What came of a feed.
+#[derive(Debug)]
+pub enum Loaded {
+    /// It was text.
+    Text {
+        /// Its entries.
+        entries: Sorted,
+        /// Where its lines went.
+        report: Report,
+    },
+    /// It is an artifact, not opened yet.
+    Artifact {
+        /// The whole file.
+        bytes: Vec<u8>,
+    },
+}
+
+/// Why a feed did not load.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file could not be opened or read.
+    #[error("{path}: cannot be read", path = path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A folder, a pipe, a device.
+    #[error("{path}: expected a regular file", path = path.display())]
+    NotRegular {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Over [`FILE_OCTETS_MAX`].
+    #[error("{path}: expected at most {FILE_OCTETS_MAX} octets, got {octets}", path = path.display())]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
+        /// How large it is, at least.
+        octets: u64,
+    },
+    /// It is something else altogether.
+    #[error("{path}: expected a feed's text or an artifact, got {found}", path = path.display())]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
+        /// What it looks like.
+        found: &'static str,
+    },
+    /// `format = "auto"`, and its lines are of no known format, or there are none.
+    #[error("{path}: expected hosts, plain, adblock or rpz lines, got none of these; if it is one, name its format", path = path.display())]
+    Unknown {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// `format = "artifact"`, and it is none.
+    #[error("{path}: expected an artifact, got another file", path = path.display())]
+    NotArtifact {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Read to its end, and nothing was taken.
+    #[error(
+        "{path}: expected at least one usable entry, got none in {lines} lines, {refused} of them refused",
+        path = path.display(), lines = report.lines, refused = report.refused_total()
+    )]
+    NoUsableEntry {
+        /// Which file.
+        path: PathBuf,
+        /// Where its lines went.
+        report: Box<Report>,
+    },
+}
+
+/// Loads the feed of `config`; `progress` hears of octets read and octets in all, once a block.
+///
+/// # Errors
+/// [`LoadError`]; nothing that a line holds ends a load.
+pub fn load(config: &Config, progress: &mut dyn FnMut(u64, u64)) -> Result<Loaded, LoadError> {
+    let path = match &config.source {
+        Source::File(path) => path,
+        Source::Sample => return load_sample(config.trust_suffixes),
+    };
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::FileTooLarge => LoadError::TooLarge { path: path.clone(), octets: FILE_OCTETS_MAX + 1 },
+        _ => LoadError::Unreadable { path: path.clone(), source: error },
+    };
+    let (file, octets) = open(path)?;
+    let mut source = Counted { source: file, done: 0, total: octets, progress };
+    let mut head = Vec::with_capacity(DETECT_OCTETS);
+    (&mut source).take(DETECT_OCTETS as u64).read_to_end(&mut head).map_err(unreadable)?;
+    match format_of(path, config.format, detect(&head))? {
+        None => {
+            let capacity = usize::try_from(octets).unwrap_or_default().saturating_sub(head.len());
+            head.reserve_exact(capacity);
+            source.read_to_end(&mut head).map_err(unreadable)?;
+            Ok(Loaded::Artifact { bytes: head })
+        }
+        Some(format) => {
+            let text = io::Cursor::new(head).chain(source);
+            let (entries, report) = read_text(text, format, config.trust_suffixes).map_err(unreadable)?;
+            if entries.is_empty() {
+                return Err(LoadError::NoUsableEntry { path: path.clone(), report: Box::new(report) });
+            }
+            Ok(Loaded::Text { entries, report })
+        }
+    }
+}
+
+/// Loads what is compiled in.
+fn load_sample(trust_suffixes: bool) -> Result<Loaded, LoadError> {
+    let path = PathBuf::from("sample");
+    let (entries, report) = read_text(SAMPLE, TextFormat::Plain, trust_suffixes)
+        .map_err(|source| LoadError::Unreadable { path, source })?;
+    Ok(Loaded::Text { entries, report })
+}
+
+/// Opens a regular file and says how large it is.
+fn open(path: &Path) -> Result<(File, u64), LoadError> {
+    let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
+    // Asked before it is opened, since opening a pipe waits for its writer; and of what was opened, since it may be another by then.
+    let before = std::fs::metadata(path).map_err(unreadable)?;
+    if !before.is_file() {
+        return Err(LoadError::NotRegular { path: path.to_owned() });
+    }
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    match metadata.len() {
+        _ if !metadata.is_file() => Err(LoadError::NotRegular { path: path.to_owned() }),
+        octets if octets > FILE_OCTETS_MAX => Err(LoadError::TooLarge { path: path.to_owned(), octets }),
+        octets => Ok((file, octets)),
+    }
+}
+
+/// The format to read in, the one named or the one told; `None`: an artifact.
+fn format_of(path: &Path, named: Format, detected: Detected) -> Result<Option<TextFormat>, LoadError> {
+    let path = path.to_owned();
+    match (named, detected) {
+        (Format::Auto | Format::Artifact, Detected::Artifact) => Ok(None),
+        (Format::Artifact, _) => Err(LoadError::NotArtifact { path }),
+        (_, Detected::Foreign(found)) => Err(LoadError::Foreign { path, found }),
+        (_, Detected::Artifact) => Err(LoadError::Foreign { path, found: "an artifact" }),
+        (Format::Auto, Detected::Text(format)) => Ok(Some(format)),
+        (Format::Auto, Detected::Unknown) => Err(LoadError::Unknown { path }),
+        (Format::Hosts, _) => Ok(Some(TextFormat::Hosts)),
+        (Format::Plain, _) => Ok(Some(TextFormat::Plain)),
+        (Format::Adblock, _) => Ok(Some(TextFormat::Adblock)),
+        (Format::Rpz, _) => Ok(Some(TextFormat::Rpz)),
+    }
+}
+
+/// A source that tells how far it was read, and ends at [`FILE_OCTETS_MAX`] if the file grew meanwhile.
+struct Counted<'p, R> {
+    /// The file.
+    source: R,
+    /// Octets read.
+    done: u64,
+    /// Octets expected.
+    total: u64,
+    /// Who hears of it.
+    progress: &'p mut dyn FnMut(u64, u64),
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.done += count as u64;
+        if self.done > FILE_OCTETS_MAX {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        (self.progress)(self.done, self.total);
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::format::tests::entries;
+
+    fn load_text(text: &[u8], format: Format) -> Result<Loaded, LoadError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("feed");
+        std::fs::write(&path, text).unwrap();
+        let config = Config { name: "f".to_owned(), source: Source::File(path), format, trust_suffixes: false };
+        load(&config, &mut |done, total| assert!(done <= total))
+    }
+
+    #[test]
+    fn a_file_of_more_than_one_block_is_read_whole() {
+        let text: String = (0..40_000).map(|i| format!("0.0.0.0 n{i}.example.com\n")).collect();
+        let mut last = (0, 0);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("feed");
+        std::fs::write(&path, &text).unwrap();
+        let config =
+            Config { name: "f".to_owned(), source: Source::File(path), format: Format::Auto, trust_suffixes: false };
+        let Ok(Loaded::Text { entries, report }) = load(&config, &mut |done, total| last = (done, total)) else {
+            panic!("not loaded as text")
+        };
+        assert_eq!((entries.len(), report.format, report.used), (40_000, Format::Hosts, 40_000));
+        assert_eq!(last, (text.len() as u64, text.len() as u64));
+    }
+
+    #[test]
+    fn an_artifact_is_handed_over_whole() {
+        let bytes: Vec<u8> =
+            b"CENOTE\0\x01".iter().copied().chain((0..200_000_u32).map(|i| i.to_le_bytes()[0])).collect();
+        for format in [Format::Auto, Format::Artifact] {
+            match load_text(&bytes, format) {
+                Ok(Loaded::Artifact { bytes: got }) => assert!(got == bytes),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(matches!(load_text(b"a.example.com", Format::Artifact), Err(LoadError::NotArtifact { .. })));
+        assert!(matches!(load_text(&bytes, Format::Plain), Err(LoadError::Foreign { .. })));
+    }
+
+    #[test]
+    fn what_is_no_feed_fails_to_load_and_says_so_without_its_text() {
+        for (text, format, want) in [
+            (&b""[..], Format::Auto, "expected hosts, plain"),
+            (b"", Format::Plain, "got none in 0 lines, 0 of them refused"),
+            (b"# c\n", Format::Rpz, "got none in 1 lines"),
+            (b"<html>\ncanary.example.com\n", Format::Plain, "got an HTML or XML page"),
+            (b"\x1f\x8b\x08canary.example.com", Format::Hosts, "got gzip"),
+            (b"address=/canary.example.com/\n", Format::Auto, "name its format"),
+            (b"address=/canary.example.com/\n", Format::Plain, "got none in 1 lines, 1 of them refused"),
+            (b"1.2.3.4\n5.6.7.8\n", Format::Auto, "got none in 2 lines, 2 of them refused"),
+        ] {
+            let error = load_text(text, format).unwrap_err();
+            assert!(error.to_string().contains(want), "{error} lacks {want:?}");
+            assert!(!format!("{error} {error:?}").contains("canary"), "{want}");
+        }
+    }
+
+    #[test]
+    fn folders_and_missing_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = |path: PathBuf| Config {
+            name: "f".to_owned(),
+            source: Source::File(path),
+            format: Format::Auto,
+            trust_suffixes: false,
+        };
+        let error = load(&config(folder.path().to_owned()), &mut |_, _| ()).unwrap_err();
+        assert!(matches!(error, LoadError::NotRegular { .. }), "{error:?}");
+        let error = load(&config(folder.path().join("none")), &mut |_, _| ()).unwrap_err();
+        assert!(matches!(error, LoadError::Unreadable { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn the_sample_loads() {
+        let config =
+            Config { name: "s".to_owned(), source: Source::Sample, format: Format::Auto, trust_suffixes: false };
+        let Ok(Loaded::Text { entries: sorted, .. }) = load(&config, &mut |_, _| ()) else { panic!("not loaded") };
+        assert!(entries(&sorted).contains(&"malware.example".to_owned()));
+    }
+}

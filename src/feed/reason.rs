@@ -1,0 +1,153 @@
+//! [`Reason`]: why a line of a feed was refused. It names a rule, never the text that broke it.
+
+/// Why a line, or one name on it, was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// An IPv4 or IPv6 address, with or without a port.
+    Address,
+    /// A network: an address and a prefix length.
+    Cidr,
+    /// A URL with its scheme.
+    Url,
+    /// A name with a path behind it.
+    Path,
+    /// A name with a port behind it.
+    Port,
+    /// A `*` that does not stand alone in front.
+    Wildcard,
+    /// A character, or an escape, that no listed name may hold.
+    Character,
+    /// Octets that are not UTF-8.
+    NotUtf8,
+    /// A Unicode name that UTS 46 does not turn into A-labels.
+    Idna,
+    /// Two dots in a row.
+    EmptyLabel,
+    /// A label over 63 octets (RFC 1035 §2.3.4).
+    LabelTooLong,
+    /// A name over 253 characters (RFC 1035 §2.3.4).
+    NameTooLong,
+    /// The root, that is everything.
+    Root,
+    /// One label that is no known TLD.
+    SingleLabel,
+    /// A top-level domain, and the feed is not trusted for one.
+    Tld,
+    /// A public suffix of the ICANN section, and the feed is not trusted for one.
+    PublicSuffix,
+    /// `localhost` and the other names every hosts file starts with.
+    Boilerplate,
+    /// A hosts line that gives a name a real address: not a block.
+    Mapping,
+    /// An adblock rule with a modifier that a name alone cannot honour.
+    Modifier,
+    /// An adblock rule that is a regular expression.
+    Regex,
+    /// An adblock rule that hides page elements.
+    Cosmetic,
+    /// An adblock rule for every name that begins so: `||name` without `^`.
+    Prefix,
+    /// A `$` directive other than `$ORIGIN` and `$TTL`.
+    Directive,
+    /// An RPZ trigger other than QNAME.
+    UnsupportedTrigger,
+    /// An RPZ action that is not applied.
+    UnsupportedAction,
+    /// An RPZ owner outside its zone.
+    OutOfZone,
+    /// A line that its format does not know.
+    Syntax,
+    /// A line over [`LINE_OCTETS_MAX`](super::LINE_OCTETS_MAX).
+    LineTooLong,
+    /// A name that came when the feed held as many as it may.
+    FeedFull,
+}
+
+impl Reason {
+    /// How many there are.
+    pub const COUNT: usize = 29;
+
+    /// Every reason, in the order metrics list them; each stands at its own number.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Address,
+        Self::Cidr,
+        Self::Url,
+        Self::Path,
+        Self::Port,
+        Self::Wildcard,
+        Self::Character,
+        Self::NotUtf8,
+        Self::Idna,
+        Self::EmptyLabel,
+        Self::LabelTooLong,
+        Self::NameTooLong,
+        Self::Root,
+        Self::SingleLabel,
+        Self::Tld,
+        Self::PublicSuffix,
+        Self::Boilerplate,
+        Self::Mapping,
+        Self::Modifier,
+        Self::Regex,
+        Self::Cosmetic,
+        Self::Prefix,
+        Self::Directive,
+        Self::UnsupportedTrigger,
+        Self::UnsupportedAction,
+        Self::OutOfZone,
+        Self::Syntax,
+        Self::LineTooLong,
+        Self::FeedFull,
+    ];
+
+    /// Its label in `cenote_feed_refused_lines{feed,reason}`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Cidr => "cidr",
+            Self::Url => "url",
+            Self::Path => "path",
+            Self::Port => "port",
+            Self::Wildcard => "wildcard",
+            Self::Character => "character",
+            Self::NotUtf8 => "not-utf8",
+            Self::Idna => "idna",
+            Self::EmptyLabel => "empty-label",
+            Self::LabelTooLong => "label-too-long",
+            Self::NameTooLong => "name-too-long",
+            Self::Root => "root",
+            Self::SingleLabel => "single-label",
+            Self::Tld => "tld",
+            Self::PublicSuffix => "public-suffix",
+            Self::Boilerplate => "boilerplate",
+            Self::Mapping => "mapping",
+            Self::Modifier => "modifier",
+            Self::Regex => "regex",
+            Self::Cosmetic => "cosmetic",
+            Self::Prefix => "prefix",
+            Self::Directive => "directive",
+            Self::UnsupportedTrigger => "unsupported-trigger",
+            Self::UnsupportedAction => "unsupported-action",
+            Self::OutOfZone => "out-of-zone",
+            Self::Syntax => "syntax",
+            Self::LineTooLong => "line-too-long",
+            Self::FeedFull => "feed-full",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_stands_at_its_number_with_a_label_of_its_own() {
+        let mut labels = std::collections::BTreeSet::new();
+        for (number, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, number, "{reason:?}");
+            assert!(labels.insert(reason.label()), "{} twice", reason.label());
+            assert!(reason.label().bytes().all(|o| matches!(o, b'a'..=b'z' | b'0'..=b'9' | b'-')), "{reason:?}");
+        }
+    }
+}

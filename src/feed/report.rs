@@ -1,0 +1,85 @@
+//! [`Report`]: how one load's lines fell. Counts and line numbers, never a line's text.
+//!
+//! Each physical line falls in exactly one bucket. A line of which some names were taken and others refused is used or a duplicate, and
+//! the names refused on it are counted in `names_refused`. A record over several lines: a header's lines are all header, a refused
+//! record's all refused; of one that was taken the first line is used or duplicate, and the others count as comment, for they add nothing
+//! of their own.
+
+use super::{Format, Reason};
+
+/// How many refused lines are kept by number, for `check` to show: a screenful.
+pub const REFUSED_SHOWN_MAX: usize = 20;
+
+/// How a load's lines fell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// How the text was read; never `Auto`.
+    pub format: Format,
+    /// Physical lines, a last one without a newline included.
+    pub lines: u64,
+    /// Lines that added an entry, or changed one.
+    pub used: u64,
+    /// Lines whose every entry was there already.
+    pub duplicate: u64,
+    /// Comments and blank lines.
+    pub comment: u64,
+    /// Lines that serve the format: `[Adblock Plus]`, `$TTL`, SOA, NS.
+    pub header: u64,
+    /// Lines refused, by `Reason as usize`.
+    pub refused: [u64; Reason::COUNT],
+    /// Names refused on lines of which another name was taken.
+    pub names_refused: u64,
+    /// Distinct names.
+    pub entries: u64,
+    /// Entries taken that are public suffixes of the private section, such as a hosting provider's domain: worth a warning.
+    pub private_suffixes: u64,
+    /// The first refused lines by number, from 1, at most [`REFUSED_SHOWN_MAX`].
+    pub refused_at: Vec<(u64, Reason)>,
+}
+
+impl Report {
+    /// A report of nothing read.
+    #[must_use]
+    pub(super) const fn new(format: Format) -> Self {
+        Self {
+            format,
+            lines: 0,
+            used: 0,
+            duplicate: 0,
+            comment: 0,
+            header: 0,
+            refused: [0; Reason::COUNT],
+            names_refused: 0,
+            entries: 0,
+            private_suffixes: 0,
+            refused_at: Vec::new(),
+        }
+    }
+
+    /// Lines refused, for whatever reason.
+    #[must_use]
+    pub fn refused_total(&self) -> u64 {
+        self.refused.iter().sum()
+    }
+
+    /// Lines refused by reason, reasons that did not occur left out.
+    pub fn refusals(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
+        Reason::ALL.into_iter().zip(self.refused).filter(|&(_, count)| count > 0)
+    }
+
+    /// Whether each line is in exactly one bucket.
+    #[must_use]
+    pub fn balanced(&self) -> bool {
+        self.used + self.duplicate + self.comment + self.header + self.refused_total() == self.lines
+    }
+
+    /// Counts `lines` refused lines, the first of them at `line`.
+    pub(super) fn refuse(&mut self, reason: Reason, line: u64, lines: u64) {
+        if let Some(count) = self.refused.get_mut(reason as usize) {
+            *count += lines;
+        }
+        if self.refused_at.len() < REFUSED_SHOWN_MAX {
+            self.refused_at.push((line, reason));
+        }
+    }
+}

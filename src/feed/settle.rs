@@ -1,0 +1,138 @@
+//! [`Settling`]: whether files that change have come to rest. Time and what the files look like in, a verdict out; no clock, no I/O of its own.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long size and mtime must stay as they are before a changed file is read: writers pause for less between two writes of one file
+/// (a guess), and a person waits for more.
+pub const STILL_FOR: Duration = Duration::from_millis(200);
+/// How long a file that never rests is waited for before it is read as it is.
+pub const SETTLE_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// What tells one state of a file from another; `None` in its place: there is no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// Which file: device and inode, so that one of the same size and time moved over it shows.
+    identity: (u64, u64),
+    /// Its size, octets.
+    octets: u64,
+    /// When it was last written, seconds and nanoseconds.
+    mtime: (i64, i64),
+}
+
+impl Stat {
+    /// Looks at the file behind `path`, links followed.
+    #[must_use]
+    pub fn of(path: &Path) -> Option<Self> {
+        std::fs::metadata(path).ok().as_ref().map(Self::from)
+    }
+}
+
+impl From<&Metadata> for Stat {
+    fn from(file: &Metadata) -> Self {
+        Self { identity: (file.dev(), file.ino()), octets: file.size(), mtime: (file.mtime(), file.mtime_nsec()) }
+    }
+}
+
+/// Whether the files may be read now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not yet: look again after this long, or when something happens.
+    Wait(Duration),
+    /// They have come to rest.
+    Still,
+    /// They have not, and have been waited for long enough.
+    Restless,
+}
+
+/// Some files on their way to rest.
+#[derive(Debug)]
+pub struct Settling {
+    /// When the wait began.
+    began: Instant,
+    /// Since when the files look like `last`.
+    since: Instant,
+    /// What they looked like when last looked at.
+    last: Vec<Option<Stat>>,
+}
+
+impl Settling {
+    /// Begins to wait at `now` for files that look like `stats`.
+    #[must_use]
+    pub const fn begin(now: Instant, stats: Vec<Option<Stat>>) -> Self {
+        Self { began: now, since: now, last: stats }
+    }
+
+    /// What the files' looks at `now` mean.
+    pub fn look(&mut self, now: Instant, stats: &[Option<Stat>]) -> Verdict {
+        if self.last != stats {
+            self.last = stats.to_vec();
+            self.since = now;
+        }
+        let still_for = now.saturating_duration_since(self.since);
+        let waited = now.saturating_duration_since(self.began);
+        if still_for >= STILL_FOR {
+            Verdict::Still
+        } else if waited >= SETTLE_WAIT_MAX {
+            Verdict::Restless
+        } else {
+            Verdict::Wait(STILL_FOR.saturating_sub(still_for).min(SETTLE_WAIT_MAX.saturating_sub(waited)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of `octets` octets.
+    fn stat(octets: u64) -> Option<Stat> {
+        Some(Stat { identity: (1, 1), octets, mtime: (0, 0) })
+    }
+
+    #[test]
+    fn still_for_long_enough() {
+        let begin = Instant::now();
+        let ms = |ms| begin + Duration::from_millis(ms);
+        let wait = |ms| Verdict::Wait(Duration::from_millis(ms));
+        let replaced = Some(Stat { identity: (1, 2), ..stat(9).unwrap() });
+        let mut settling = Settling::begin(begin, vec![stat(1), None]);
+        for (at, stats, want) in [
+            (ms(0), [stat(1), None], wait(200)),
+            (ms(150), [stat(1), None], wait(50)),
+            (ms(160), [stat(9), None], wait(200)), // it grew
+            (ms(300), [stat(9), None], wait(60)),
+            (ms(310), [replaced, None], wait(200)),    // another took its place
+            (ms(320), [replaced, stat(1)], wait(200)), // the other appeared
+            (ms(519), [replaced, stat(1)], wait(1)),
+            (ms(520), [replaced, stat(1)], Verdict::Still),
+        ] {
+            assert_eq!(settling.look(at, &stats), want, "{:?}", at - begin);
+        }
+    }
+
+    #[test]
+    fn a_file_that_never_rests_is_not_waited_for_for_ever() {
+        let begin = Instant::now();
+        let mut settling = Settling::begin(begin, vec![stat(0)]);
+        let mut looks = 0;
+        loop {
+            looks += 1;
+            let now = begin + Duration::from_millis(100 * looks);
+            match settling.look(now, &[stat(looks)]) {
+                Verdict::Wait(more) => assert!(now + more <= begin + SETTLE_WAIT_MAX),
+                Verdict::Restless => break assert_eq!(now, begin + SETTLE_WAIT_MAX),
+                Verdict::Still => panic!("it moves"),
+            }
+        }
+    }
+
+    #[test]
+    fn time_that_goes_backwards_waits() {
+        let begin = Instant::now() + Duration::from_secs(1);
+        let mut settling = Settling::begin(begin, vec![None]);
+        assert_eq!(settling.look(begin - Duration::from_millis(500), &[None]), Verdict::Wait(STILL_FOR));
+    }
+}
