@@ -35,7 +35,7 @@ pub(super) enum Command {
     /// Say what happens to a name, by which feed, entry and rule, and what each other feed would have said.
     ///
     /// Asks the running server over its admin socket; with --config loads the configuration itself and asks nobody.
-    Explain(Explain),
+    Explain(Box<Explain>),
     /// Write the index of all feeds into a file, which is a feed source itself (format artifact).
     Compile(Compile),
     /// Have the running server read its configuration and feeds again.
