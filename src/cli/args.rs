@@ -12,8 +12,8 @@ use crate::name::{Name, NameError};
 #[derive(Debug, Parser)]
 #[command(name = "cenote", version, max_term_width = 100)]
 pub(super) struct Line {
-    /// How much is logged on standard error; without it what CENOTE_LOG says, else info.
-    #[arg(long, global = true, value_name = "LEVEL", value_enum)]
+    /// How much is logged on standard error: off, error, warn, info, debug or trace; without it what CENOTE_LOG says, else info.
+    #[arg(long, global = true, value_name = "LEVEL", value_enum, hide_possible_values = true)]
     pub(super) log: Option<Level>,
     /// What to do.
     #[command(subcommand)]
@@ -35,7 +35,7 @@ pub(super) enum Command {
     /// Say what happens to a name, by which feed, entry and rule, and what each other feed would have said.
     ///
     /// Asks the running server over its admin socket; with --config loads the configuration itself and asks nobody.
-    Explain(Explain),
+    Explain(Box<Explain>),
     /// Write the index of all feeds into a file, which is a feed source itself (format artifact).
     Compile(Compile),
     /// Have the running server read its configuration and feeds again.

@@ -369,6 +369,21 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_file_is_read_or_refused_with_its_line() {
+        let lines = FILE.lines().count();
+        for at in (0..FILE.len()).step_by(3).filter(|&at| FILE.is_char_boundary(at)) {
+            let (before, after) = FILE.split_at(at);
+            for damaged in [before.to_owned(), format!("{before}\"{after}"), format!("{before}\n[{after}")] {
+                if let Err(faults) = read_there(&damaged) {
+                    assert!(faults.count() > 0);
+                    let fits = |line| (1..=lines + 1).contains(&line);
+                    assert!(faults.iter().all(|fault| fits(fault.line)), "octet {at}: {faults}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_configuration_is_one_fault() {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str, octets: &[u8]| {
