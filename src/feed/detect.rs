@@ -4,11 +4,10 @@
 //! mostly of no known shape is not guessed at: wrong names sunk are worse than a feed that says it needs its format named.
 
 use super::format::{TextFormat, target};
+use crate::index::MAGIC;
 
 /// How much of a feed is looked at: some thousand lines, past any comment in front.
 pub const DETECT_OCTETS: usize = 64 * 1024;
-/// What an artifact starts with.
-pub const ARTIFACT_MAGIC: [u8; 8] = *b"CENOTE\x00\x01";
 
 /// What the first octets show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +38,7 @@ const FOREIGN: [(&[u8], &str); 9] = [
 /// Tells what `head`, a feed's first [`DETECT_OCTETS`] or all of it, is.
 #[must_use]
 pub fn detect(head: &[u8]) -> Detected {
-    if head.starts_with(&ARTIFACT_MAGIC) {
+    if head.starts_with(&MAGIC) {
         return Detected::Artifact;
     }
     if let Some((_, what)) = FOREIGN.iter().find(|(magic, _)| head.starts_with(magic)) {

@@ -19,7 +19,7 @@ mod settle;
 mod watch;
 
 pub use config::{Config, Format, Source};
-pub use detect::{ARTIFACT_MAGIC, DETECT_OCTETS, Detected, detect};
+pub use detect::{DETECT_OCTETS, Detected, detect};
 pub use format::{TextFormat, read_text};
 pub use gate::{GateError, SHRUNK_BELOW_PERCENT, gate};
 pub use lines::LINE_OCTETS_MAX;

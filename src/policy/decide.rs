@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{Action, FeedConfig, SinkConfig};
-use crate::index::{FeedId, Index, Row, Verb};
+use crate::index::{FeedId, Index, Row, Verb, Verbs};
 use crate::name::{LABELS_MAX, NameRef};
 
 /// Listed ancestors that the first try has room for; real lists nest two or three deep (a guess with room).
@@ -67,8 +67,8 @@ pub struct Opinion {
     pub feed: FeedId,
     /// Labels of the entry that speaks.
     pub labels: usize,
-    /// Whether it speaks for the name itself (`true`) or for what is below its entry.
-    pub at: bool,
+    /// All that the entry says; for the name itself if it has as many labels, else for what is below it.
+    pub verbs: Verbs,
     /// What it comes to.
     pub reason: Reason,
 }
@@ -197,7 +197,7 @@ impl Policy {
                 if reason != Reason::MayNotAllow {
                     heard |= feed.bit();
                 }
-                tell(Opinion { feed, labels: depth, at, reason });
+                tell(Opinion { feed, labels: depth, verbs: listing.verbs, reason });
             }
         }
     }
@@ -217,7 +217,7 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::{Entries, Kept, Sorted, Verbs};
+    use crate::index::{Entries, Kept, Sorted};
     use crate::name::Name;
 
     type Feed<'t> = (Option<Action>, bool, &'t [(&'t str, Verbs)]);
@@ -350,12 +350,12 @@ mod tests {
         let got: Vec<_> = policy
             .opinions(&name.view().unwrap())
             .into_iter()
-            .map(|opinion| (opinion.feed.index(), opinion.labels, opinion.at, opinion.reason))
+            .map(|opinion| (opinion.feed.index(), opinion.labels, opinion.reason))
             .collect();
         let want = [
-            (0, 3, true, Reason::MayNotAllow),
-            (0, 2, false, Reason::Sinks(Action::Sinkhole)),
-            (1, 3, true, Reason::Observes),
+            (0, 3, Reason::MayNotAllow),
+            (0, 2, Reason::Sinks(Action::Sinkhole)),
+            (1, 3, Reason::Observes),
         ];
         assert_eq!(got, want);
     }
