@@ -1,0 +1,252 @@
+//! What is said over the admin socket: one JSON object a line each way, a request and its reply.
+//!
+//! Names stand in it as text, for the person who asked about them; hence no derived `Debug` where one does.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest request line, octets. A name takes at most 1,265 of them: `\\DDD` in JSON for each of its octets.
+pub const LINE_OCTETS_MAX: usize = 4096;
+/// The longest reply line, octets: 128 feeds, each with an opinion of some 3 KiB at most, or a warning or two.
+pub const REPLY_OCTETS_MAX: usize = 1 << 20;
+
+/// What the operator asks.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Load the configuration and the feeds again.
+    Reload,
+    /// Say what happens to a name.
+    Explain {
+        /// In presentation format.
+        name: String,
+        /// Who asks; `None`: a client like any other.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client: Option<IpAddr>,
+    },
+    /// Say what is enforced.
+    Status,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reload => "Reload",
+            Self::Explain { .. } => "Explain { .. }",
+            Self::Status => "Status",
+        })
+    }
+}
+
+/// What the server says to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "kebab-case")]
+pub enum Reply {
+    /// A new generation is enforced.
+    Reloaded {
+        /// Its number.
+        generation: u64,
+        /// Every feed of it.
+        feeds: Vec<FeedSummary>,
+        /// What the operator should know: keys that need a restart, feeds that kept their older copy.
+        warnings: Vec<String>,
+    },
+    /// What happens to the name.
+    Explained(Explanation),
+    /// What is enforced.
+    Status(Status),
+    /// It was not done, and why: an error and its causes.
+    Failed {
+        /// In words.
+        message: String,
+    },
+}
+
+/// One feed of a generation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedSummary {
+    /// The operator's name for it.
+    pub name: String,
+    /// Indicators enforced.
+    pub entries: u64,
+    /// Lines refused at the last load.
+    pub refused_lines: u64,
+    /// When the enforced copy was loaded, seconds since 1970.
+    pub loaded_at_secs: u64,
+    /// Whether the last load was refused and an older copy is enforced.
+    pub stale: bool,
+}
+
+/// What is enforced, and by whom.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// The policy's number; 0: nothing is enforced yet.
+    pub generation: u64,
+    /// Every feed, in the configuration's order.
+    pub feeds: Vec<FeedSummary>,
+}
+
+/// What becomes of a query for a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// A feed lists it, and it is answered here, or not at all.
+    Sunk,
+    /// A feed lets it through, and it is answered from the cache or by an upstream.
+    LetThrough,
+    /// It lies in a zone of the operator's, or is a special name.
+    Zone,
+    /// This client may not ask.
+    Refused,
+    /// No feed decides it: it is answered from the cache or by an upstream.
+    Forwarded,
+    /// No policy is loaded yet: SERVFAIL.
+    NotReady,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sunk => "sunk",
+            Self::LetThrough => "let through",
+            Self::Zone => "answered from a zone",
+            Self::Refused => "refused",
+            Self::Forwarded => "forwarded",
+            Self::NotReady => "not ready",
+        })
+    }
+}
+
+/// How an entry covers a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// The name alone.
+    Exact,
+    /// The name and everything below it.
+    NameAndBelow,
+    /// Everything below the name, and not the name.
+    Below,
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Exact => "this name alone",
+            Self::NameAndBelow => "the name and everything below it",
+            Self::Below => "everything below the name",
+        })
+    }
+}
+
+/// What happens to a name, and why.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The policy's number.
+    pub generation: u64,
+    /// The name asked about.
+    pub name: String,
+    /// The client asked for.
+    pub client: Option<IpAddr>,
+    /// What becomes of the query.
+    pub verdict: Verdict,
+    /// The action's label, if a feed decided.
+    pub action: Option<String>,
+    /// The feed that decided.
+    pub feed: Option<String>,
+    /// The listed name that matched, or the zone's apex.
+    pub entry: Option<String>,
+    /// How it covers the name asked.
+    pub rule: Option<Rule>,
+    /// What every feed says, in their order, the deciding one too.
+    pub feeds: Vec<Opinion>,
+}
+
+impl fmt::Debug for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Explanation").field("verdict", &self.verdict).finish_non_exhaustive()
+    }
+}
+
+/// What one feed says to a name.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opinion {
+    /// Whose.
+    pub feed: String,
+    /// The action it asks for, or that it does not list the name.
+    pub says: String,
+    /// Its entry that matched.
+    pub entry: Option<String>,
+    /// How that covers the name asked.
+    pub rule: Option<Rule>,
+    /// What comes of it: that it decides, would have, or is ignored and why.
+    pub effect: String,
+}
+
+impl fmt::Debug for Opinion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opinion").field("feed", &self.feed).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_read_as_written() {
+        let client = Some("192.0.2.7".parse().unwrap());
+        for (request, line) in [
+            (Request::Reload, r#"{"request":"reload"}"#),
+            (Request::Status, r#"{"request":"status"}"#),
+            (
+                Request::Explain { name: "canary.example".to_owned(), client: None },
+                r#"{"request":"explain","name":"canary.example"}"#,
+            ),
+            (
+                Request::Explain { name: "canary.example".to_owned(), client },
+                r#"{"request":"explain","name":"canary.example","client":"192.0.2.7"}"#,
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&request).unwrap(), line);
+            assert_eq!(serde_json::from_str::<Request>(line).unwrap(), request);
+        }
+        for line in
+            ["", "{}", r#"{"request":"stop"}"#, r#"{"request":"explain"}"#, r#"{"request":"explain","nam":"x"}"#]
+        {
+            assert!(serde_json::from_str::<Request>(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn nothing_shows_a_name_or_a_client_by_accident() {
+        let client: Option<IpAddr> = Some("192.0.2.7".parse().unwrap());
+        let opinion = Opinion {
+            feed: "f".to_owned(),
+            says: "sinkhole".to_owned(),
+            entry: Some("canary.example".to_owned()),
+            rule: Some(Rule::Exact),
+            effect: String::new(),
+        };
+        let reply = Reply::Explained(Explanation {
+            generation: 1,
+            name: "canary.example".to_owned(),
+            client,
+            verdict: Verdict::Sunk,
+            action: None,
+            feed: None,
+            entry: Some("canary.example".to_owned()),
+            rule: None,
+            feeds: vec![opinion.clone()],
+        });
+        let request = Request::Explain { name: "canary.example".to_owned(), client };
+        let shown = format!("{request:?} {reply:?} {opinion:?}");
+        assert!(!shown.contains("canary") && !shown.contains("192.0.2.7"), "{shown}");
+        let line = serde_json::to_string(&reply).unwrap();
+        assert_eq!(serde_json::from_str::<Reply>(&line).unwrap(), reply);
+    }
+}
