@@ -205,7 +205,10 @@ impl Responder {
                 self.count_truncated(truncated);
                 self.count_reply(rcode, Some(length))
             }
-            ZoneAnswer::Unready => self.fail(turn, Rcode::ServFail, Counted::Failed, Ede::OTHER),
+            ZoneAnswer::Unready => {
+                self.shard.zone_unready.bump();
+                self.fail(turn, Rcode::ServFail, Counted::Failed, Ede::OTHER)
+            }
         };
         Some(reply.map_or(Outcome::Silence, Outcome::Reply))
     }

@@ -125,9 +125,9 @@ pub struct WorkerParts {
     pub shutdown: Arc<Shutdown>,
     /// How long to wait for answers in flight at the end, milliseconds.
     pub drain_ms: u64,
-    /// Queries in flight, for the scrape.
-    pub in_flight: Arc<AtomicUsize>,
-    /// Which mailbox is its own, for replies over TCP.
+    /// Queries in flight by worker, for the scrape.
+    pub in_flight: Arc<[AtomicUsize]>,
+    /// Its place among the workers.
     pub index: usize,
 }
 
@@ -186,7 +186,9 @@ impl Worker {
             self.apply_effects(now_ms);
             self.flush();
             self.count_drops();
-            self.parts.in_flight.store(self.parts.forward.in_flight(), Ordering::Relaxed);
+            if let Some(figure) = self.parts.in_flight.get(self.parts.index) {
+                figure.store(self.parts.forward.in_flight(), Ordering::Relaxed);
+            }
             if self.parts.shutdown.begun() {
                 let deadline = *deadline_ms.get_or_insert(now_ms + self.parts.drain_ms);
                 let idle = !ready.iter().any(|&token| token != BELL_TOKEN);
