@@ -1,132 +1,114 @@
-//! What `explain` prints: the decision on one name, who made it, and what every other feed would have said.
-//!
-//! This is the one place where names are shown, to a person who asked about this very name.
+//! Prints an [`Explanation`] to whoever asked about the name.
 
 use std::io::{self, Write};
 
 use super::table::{Cell, Table, plain};
+use crate::admin::{Explanation, Rule};
 
-/// The decision on one name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Explanation {
-    /// The generation that decided.
-    pub generation: u64,
-    /// The name, in presentation format.
-    pub name: String,
-    /// What happens to it, in the words of the configuration: an action, or `forward`, or the zone that answers.
-    pub decision: String,
-    /// Which of `feeds` decided, if one did.
-    pub decided_by: Option<usize>,
-    /// What each feed says, in order.
-    pub feeds: Vec<FeedWord>,
-    /// What else is to be known: a power that was not given, a deviation.
-    pub notes: Vec<String>,
-}
-
-/// One feed's word on the name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FeedWord {
-    /// The operator's name for it.
-    pub feed: String,
-    /// What it lists; `None`: neither the name nor one above it.
-    pub said: Option<Said>,
-}
-
-/// What a feed that lists the name says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
-    /// The entry, in presentation format.
-    pub entry: String,
-    /// Why it covers the name: `this name`, `below the entry`.
-    pub rule: String,
-    /// What would happen if this feed alone were asked.
-    pub action: String,
-}
-
-impl Explanation {
-    /// Prints it.
-    ///
-    /// # Errors
-    /// As `out` has.
-    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let by = self.decided_by.and_then(|place| self.feeds.get(place));
-        writeln!(out, "name        {}", plain(&self.name))?;
-        writeln!(out, "generation  {}", self.generation)?;
-        match by {
-            Some(word) => writeln!(out, "decision    {}, by feed {}", plain(&self.decision), plain(&word.feed))?,
-            None => writeln!(out, "decision    {}, by no feed", plain(&self.decision))?,
-        }
-        for note in &self.notes {
-            writeln!(out, "note        {}", plain(note))?;
-        }
-        if self.feeds.is_empty() {
-            return Ok(());
-        }
-        let mut table = Table::new(vec!["", "feed", "would do", "entry", "rule"]);
-        for (place, word) in self.feeds.iter().enumerate() {
-            let mark = if self.decided_by == Some(place) { ">" } else { "" };
-            let mut row: Vec<Cell> = vec![mark.into(), word.feed.as_str().into()];
-            match &word.said {
-                Some(said) => row.extend([&said.action, &said.entry, &said.rule].map(|text| Cell::from(text.as_str()))),
-                None => row.push("- (not listed)".into()),
-            }
-            table.row(row);
-        }
-        writeln!(out)?;
-        table.write(out, 0)
+/// Prints it.
+///
+/// # Errors
+/// As `out` has.
+pub(super) fn write(explanation: &Explanation, out: &mut dyn Write) -> io::Result<()> {
+    let mut line = |key: &str, text: &str| writeln!(out, "{key:<11} {}", plain(text));
+    line("name", &explanation.name)?;
+    if let Some(client) = explanation.client {
+        line("client", &client.to_string())?;
     }
+    match explanation.generation {
+        0 => line("generation", "none: the configuration was loaded for this question")?,
+        generation => line("generation", &generation.to_string())?,
+    }
+    line("decision", &decision(explanation))?;
+    if let Some(entry) = &explanation.entry {
+        let rule = explanation.rule.map(|rule| format!(" ({rule})")).unwrap_or_default();
+        line("entry", &format!("{entry}{rule}"))?;
+    }
+    if explanation.feeds.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(vec!["feed", "says", "entry", "covers", "effect"]);
+    for opinion in &explanation.feeds {
+        let rule = opinion.rule.as_ref().map_or_else(|| "-".to_owned(), Rule::to_string);
+        let entry = opinion.entry.as_deref().unwrap_or("-");
+        let row = [opinion.feed.as_str(), &opinion.says, entry, &rule, &opinion.effect];
+        table.row(row.map(Cell::from).to_vec());
+    }
+    writeln!(out)?;
+    table.write(out, 0)
+}
+
+/// What becomes of the query, how, and by whose word.
+fn decision(explanation: &Explanation) -> String {
+    let mut text = explanation.verdict.to_string();
+    if let Some(action) = &explanation.action {
+        text = format!("{text}: {action}");
+    }
+    if let Some(feed) = &explanation.feed {
+        text = format!("{text}, by feed {feed}");
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::{Opinion, Verdict};
 
-    #[test]
-    fn shows_who_decided_and_what_the_others_say() {
-        let said = |entry: &str, rule: &str, action: &str| {
-            Some(Said { entry: entry.into(), rule: rule.into(), action: action.into() })
-        };
-        let explanation = Explanation {
-            generation: 3,
-            name: "www.malware.example".into(),
-            decision: "sinkhole".into(),
-            decided_by: Some(1),
-            feeds: vec![
-                FeedWord { feed: "allow".into(), said: None },
-                FeedWord { feed: "sample".into(), said: said("malware.example", "below the entry", "sinkhole") },
-                FeedWord { feed: "rpz".into(), said: said("www.malware.example", "this name", "nxdomain") },
-            ],
-            notes: vec!["allow: may-allow is not set".into()],
-        };
+    fn shown(explanation: &Explanation) -> String {
         let mut out = Vec::new();
-        explanation.write(&mut out).unwrap();
-        let want = "\
-name        www.malware.example
-generation  3
-decision    sinkhole, by feed sample
-note        allow: may-allow is not set
-
-   feed    would do        entry                rule
-   allow   - (not listed)
->  sample  sinkhole        malware.example      below the entry
-   rpz     nxdomain        www.malware.example  this name
-";
-        assert_eq!(String::from_utf8(out).unwrap(), want);
+        write(explanation, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
     }
 
     #[test]
-    fn a_name_nobody_lists_is_decided_by_no_feed() {
-        let explanation = Explanation {
-            generation: 1,
-            name: "example.com".into(),
-            decision: "forward".into(),
-            decided_by: None,
-            feeds: vec![],
-            notes: vec![],
+    fn shows_who_decided_and_what_the_others_say() {
+        let opinion = |feed: &str, says: &str, entry: Option<&str>, rule, effect: &str| Opinion {
+            feed: feed.to_owned(),
+            says: says.to_owned(),
+            entry: entry.map(str::to_owned),
+            rule,
+            effect: effect.to_owned(),
         };
-        let mut out = Vec::new();
-        explanation.write(&mut out).unwrap();
-        let want = "name        example.com\ngeneration  1\ndecision    forward, by no feed\n";
-        assert_eq!(String::from_utf8(out).unwrap(), want);
+        let explanation = Explanation {
+            generation: 3,
+            name: "www.malware.example".to_owned(),
+            client: Some("10.0.0.9".parse().unwrap()),
+            verdict: Verdict::Sunk,
+            action: Some("sinkhole".to_owned()),
+            feed: Some("sample".to_owned()),
+            entry: Some("malware.example".to_owned()),
+            rule: Some(Rule::NameAndBelow),
+            feeds: vec![
+                opinion("allow", "not listed", None, None, "none"),
+                opinion("sample", "sinkhole", Some("malware.example"), Some(Rule::NameAndBelow), "decides"),
+                opinion("rpz", "nxdomain", Some("www.malware.example"), Some(Rule::Exact), "none: an earlier feed decides"),
+            ],
+        };
+        let want = "\
+name        www.malware.example
+client      10.0.0.9
+generation  3
+decision    sunk: sinkhole, by feed sample
+entry       malware.example (the name and everything below it)
+
+feed    says        entry                covers                            effect
+allow   not listed  -                    -                                 none
+sample  sinkhole    malware.example      the name and everything below it  decides
+rpz     nxdomain    www.malware.example  this name alone                   none: an earlier feed decides
+";
+        assert_eq!(shown(&explanation), want);
+        let forwarded = Explanation {
+            generation: 0,
+            client: None,
+            verdict: Verdict::Forwarded,
+            action: None,
+            feed: None,
+            entry: None,
+            rule: None,
+            feeds: vec![],
+            ..explanation
+        };
+        assert!(shown(&forwarded).ends_with("for this question\ndecision    forwarded\n"));
     }
 }

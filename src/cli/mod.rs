@@ -8,6 +8,7 @@ mod banner;
 mod check;
 mod exit;
 mod explain;
+mod house;
 mod log;
 mod progress;
 mod table;
@@ -24,9 +25,10 @@ use clap::{Parser as _, ValueEnum as _};
 pub use banner::{Banner, BannerFeed};
 pub use check::FeedLines;
 pub use exit::Exit;
-pub use explain::{Explanation, FeedWord, Said};
+pub use house::Cenote;
 pub use log::{Level, subscriber};
 
+use crate::admin::{self, Explanation};
 use crate::config::{self, Faults, Settings};
 use crate::name::Name;
 use args::{Command, Line};
@@ -238,10 +240,13 @@ fn explain(args: &args::Explain, house: &dyn House, out: &mut dyn Write) -> Resu
         let settings = config::load(config)?;
         house.explain(Asked::Offline(&settings), &args.name, args.client)?
     } else {
-        let socket = args.socket.clone().unwrap_or_else(config::default_socket);
+        let socket = match &args.socket {
+            Some(socket) => socket.clone(),
+            None => admin::default_socket().map_err(Failed::from)?,
+        };
         house.explain(Asked::Running(&socket), &args.name, args.client)?
     };
-    explanation.write(out)?;
+    explain::write(&explanation, out)?;
     Ok(())
 }
 
@@ -262,7 +267,7 @@ fn reload(args: args::Socket, house: &dyn House, out: &mut dyn Write) -> Result<
     let socket: PathBuf = match (args.socket, args.config) {
         (Some(socket), _) => socket,
         (None, Some(config)) => config::load(&config)?.admin.socket.ok_or_else(|| Failed::from(NoSocket))?,
-        (None, None) => config::default_socket(),
+        (None, None) => admin::default_socket().map_err(Failed::from)?,
     };
     let Reloaded { generation, notes } = house.reload(&socket)?;
     writeln!(out, "generation {generation} serves")?;
@@ -316,10 +321,13 @@ mod tests {
             Ok(Explanation {
                 generation: 1,
                 name: name.reveal().to_string(),
-                decision: "forward".into(),
-                decided_by: None,
+                client,
+                verdict: admin::Verdict::Forwarded,
+                action: None,
+                feed: Some(whom),
+                entry: None,
+                rule: None,
                 feeds: vec![],
-                notes: vec![format!("{whom} {client:?}")],
             })
         }
 
@@ -364,8 +372,8 @@ mod tests {
             (format!("check --config {bad}"), false, wrong, "", "bad.toml:3: cach: expected a known key"),
             (format!("check --config {good}"), true, wrong, "", "taken: address in use\nfeed b: no such file\n"),
             ("explain a.example --socket s".to_owned(), false, done, "name        a.example", ""),
-            ("explain a.example --socket s --client ::1".to_owned(), false, done, "s Some(::1)", ""),
-            (format!("explain a.example --config {good}"), false, done, "note        a None", ""),
+            ("explain a.example --socket s --client ::1".to_owned(), false, done, "client      ::1", ""),
+            (format!("explain a.example --config {good}"), false, done, "by feed a\n", ""),
             (format!("explain a.example --config {bad}"), false, wrong, "", "cach"),
             (format!("compile --out o --config {good}"), false, done, "o: 12,345 names, 67,890 octets\n", ""),
             (format!("compile --out o --config {good}"), true, failed, "", "taken"),

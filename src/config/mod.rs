@@ -77,12 +77,6 @@ pub fn read(text: &str, origin: &Path) -> Result<Settings, Faults> {
     document.finish().map(|_| settings)
 }
 
-/// The admin socket where none is set.
-#[must_use]
-pub fn default_socket() -> PathBuf {
-    rooms::default_socket()
-}
-
 /// Without a configuration: the defaults, the sample feed, and the system's own name servers as upstreams.
 #[must_use]
 pub fn embedded() -> Settings {

@@ -290,14 +290,9 @@ pub(super) fn admin_socket(section: &mut Section<'_, '_>, default: Option<PathBu
     or(read, default)
 }
 
-/// The admin socket where none is set: in the folder that the systemd unit makes (`RuntimeDirectory=cenote`).
-pub(super) fn default_socket() -> PathBuf {
-    PathBuf::from("/run/cenote/admin.sock")
-}
-
 /// The two doors, without a file.
 pub(super) fn admin_default() -> admin::Config {
-    admin::Config { http: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9153)), socket: Some(default_socket()) }
+    admin::Config { http: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9153)), socket: admin::default_socket().ok() }
 }
 
 #[cfg(test)]

@@ -1,0 +1,136 @@
+//! The house behind the commands: [`app`] for what is done here, the admin socket for what a running server does.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use super::{Asked, Banner, BannerFeed, Compiled, Failed, FeedLines, House, Reloaded};
+use crate::admin::{self, Explanation, Reply, Request};
+use crate::app::{self, FeedState, Server, StartError};
+use crate::config::Settings;
+use crate::feed::{Format, Reason, Report, SAMPLE_NAME, Source};
+use crate::name::Name;
+
+/// The real one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cenote;
+
+/// What the running server said it could not do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Refused(String);
+
+/// A reply to another question.
+#[derive(Debug, thiserror::Error)]
+#[error("expected a reply to what was asked, got another; are server and command of one version?")]
+struct Crossed;
+
+impl House for Cenote {
+    fn serve(
+        &self,
+        settings: Settings,
+        config: Option<&Path>,
+        started: &mut dyn FnMut(&Banner),
+    ) -> Result<(), Failed> {
+        app::harden()?;
+        let mut banner = Banner {
+            receive_buffer_asked_kb: settings.server.receive_buffer_kb,
+            upstreams: settings.upstream.servers.clone(),
+            zones: settings.zones.zones.len(),
+            ..Banner::default()
+        };
+        let sample = settings.feeds.iter().any(|feed| feed.source == Source::Sample);
+        let server = Server::start(settings, config, &mut |_, _, _| ())?;
+        let ready = server.started();
+        banner.listen.clone_from(&ready.listen);
+        banner.workers = ready.workers;
+        banner.receive_buffer_granted_kb = u32::try_from(ready.granted_octets / 1024).unwrap_or(u32::MAX);
+        banner.feeds = ready.feeds.iter().map(banner_feed).collect();
+        banner.generation = ready.generation;
+        banner.http = ready.http;
+        banner.socket.clone_from(&ready.socket);
+        banner.warnings.clone_from(&ready.notes);
+        banner.sample_name = sample.then_some(SAMPLE_NAME);
+        started(&banner);
+        let waited = server.wait();
+        server.stop();
+        Ok(waited?)
+    }
+
+    fn check(&self, settings: &Settings) -> Result<Vec<FeedLines>, Vec<Failed>> {
+        let feeds = app::check(settings, &mut |_, _, _| ())?;
+        Ok(feeds.states.iter().map(feed_lines).collect())
+    }
+
+    fn explain(&self, whom: Asked<'_>, name: &Name, client: Option<IpAddr>) -> Result<Explanation, Failed> {
+        match whom {
+            Asked::Offline(settings) => Ok(app::explain_offline(settings, name, client)?),
+            Asked::Running(socket) => {
+                match admin::ask(socket, &Request::Explain { name: name.reveal().to_string(), client })? {
+                    Reply::Explained(explanation) => Ok(explanation),
+                    reply => Err(unexpected(reply)),
+                }
+            }
+        }
+    }
+
+    fn compile(&self, settings: &Settings, out: &Path, step: &(dyn Fn(u64, u64) + Sync)) -> Result<Compiled, Failed> {
+        app::harden()?;
+        let loaded = app::load_feeds(&settings.feeds, None, &mut |_, done, total| step(done, total));
+        let (feeds, troubles) = loaded.map_err(|error| StartError::Load(error.into()))?;
+        if !troubles.is_empty() {
+            return Err(StartError::Load(app::ReloadError::Feeds(troubles)).into());
+        }
+        feeds.index.write_file(out)?;
+        let octets = std::fs::metadata(out)?.len();
+        Ok(Compiled { entries: feeds.index.keys() as u64, octets })
+    }
+
+    fn reload(&self, socket: &Path) -> Result<Reloaded, Failed> {
+        match admin::ask(socket, &Request::Reload)? {
+            Reply::Reloaded { generation, warnings, .. } => Ok(Reloaded { generation, notes: warnings }),
+            reply => Err(unexpected(reply)),
+        }
+    }
+}
+
+/// A reply that is not to the question.
+fn unexpected(reply: Reply) -> Failed {
+    match reply {
+        Reply::Failed { message } => Refused(message).into(),
+        _ => Crossed.into(),
+    }
+}
+
+/// A feed's line of the banner.
+fn banner_feed(state: &FeedState) -> BannerFeed {
+    BannerFeed {
+        name: state.figures.name.clone(),
+        format: format_of(state.report.as_ref()),
+        entries: state.figures.entries,
+        refused: state.report.as_ref().map_or(0, Report::refused_total),
+    }
+}
+
+/// How a feed was read; without a report, it was an artifact.
+fn format_of(report: Option<&Report>) -> &'static str {
+    report.map_or(Format::Artifact, |report| report.format).label()
+}
+
+/// A feed's row of the table.
+fn feed_lines(state: &FeedState) -> FeedLines {
+    let name = state.figures.name.clone();
+    let (format, entries) = (format_of(state.report.as_ref()), state.figures.entries);
+    let Some(report) = &state.report else { return FeedLines { name, format, entries, ..FeedLines::default() } };
+    FeedLines {
+        name,
+        format,
+        lines: report.lines,
+        used: report.used,
+        duplicate: report.duplicate,
+        comment: report.comment,
+        header: report.header,
+        refused: report.refusals().map(|(reason, lines)| (reason.label(), lines)).collect(),
+        entries,
+        refused_at: report.refused_at.iter().map(|&(line, reason): &(u64, Reason)| (line, reason.label())).collect(),
+    }
+}
