@@ -148,9 +148,9 @@ const fn leading_hash(octets: &[u8]) -> u64 {
     }
 }
 
-/// Hashes a key's octets by taking the hash they carry, so that a lookup hashes nothing again.
+/// Hashes a key's octets by taking the hash they carry, and a key's hash by taking it, so that a lookup hashes nothing again.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Carried(u64);
+pub(crate) struct Carried(u64);
 
 impl BuildHasher for Carried {
     type Hasher = Self;
@@ -170,6 +170,11 @@ impl Hasher for Carried {
     #[inline]
     fn write(&mut self, octets: &[u8]) {
         self.0 = leading_hash(octets);
+    }
+
+    #[inline]
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
     }
 
     /// The slice's length, which says nothing the hash does not.

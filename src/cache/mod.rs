@@ -14,6 +14,7 @@ pub(crate) mod testing;
 
 pub use answer::{Answer, Written};
 pub use config::Config;
+pub(crate) use key::Carried;
 pub use key::{Key, Seed};
 pub use local::Local;
 pub use read::AnswerError;

@@ -1,4 +1,151 @@
-//! The `forward` room.
+//! The forwarder: a state machine that time, randomness and octets go into and [`Effect`]s come out of.
+//!
+//! It has no socket, no clock, no thread and no log: who drives it sends what it says, hands in what comes back, and calls
+//! [`Forward::on_tick`] when [`Forward::next_deadline_ms`] says. So lost, late, doubled, reordered and forged replies are tested by simulation.
+//!
+//! ```text
+//!  on_query ──► joined to a flight of the same key ─────────────────────────────┐
+//!     └────► a new flight ─► a try: upstream, socket, id, letters ─► SendUdp     │
+//!  on_udp_reply ─► check ─┬─ not believed ──────► counted; too many: over TCP    │
+//!                         ├─ TC, letters differ ─► SendTcp, same upstream        │
+//!                         ├─ FORMERR, no OPT ────► once more without EDNS        │
+//!                         ├─ SERVFAIL and such ──► the next upstream             ▼
+//!                         └─ NOERROR, NXDOMAIN ──────────────────────────────► Done
+//!  on_tick ─► a try's time is over ─► the next upstream; the flight's is ─────► Done
+//! ```
+//!
+//! What it keeps is bounded: flights, waiters of a flight, tries of a flight, timers. A query forwarded and answered costs no allocation here but
+//! the answer's own two, once the tables have grown.
 
+mod check;
 mod config;
+mod flights;
+mod machine;
+mod packet;
+mod sockets;
+mod upstream;
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
 pub use config::{Config, UPSTREAMS_MAX};
+pub use flights::Slot;
+pub use machine::Forward;
+pub use packet::Packet;
+
+use crate::cache::{Answer, Key};
+use crate::wire::Ede;
+
+/// What the driver of a [`Forward`] has to do, in the order given.
+#[derive(Debug)]
+pub enum Effect<W> {
+    /// Send over UDP.
+    SendUdp {
+        /// To whom: its place in the configuration.
+        upstream: usize,
+        /// From which of that upstream's sockets.
+        socket: u16,
+        /// What.
+        packet: Packet,
+    },
+    /// Ask over TCP, and hand the outcome to [`Forward::on_tcp_reply`].
+    SendTcp {
+        /// What the outcome belongs to.
+        slot: Slot,
+        /// To whom.
+        upstream: usize,
+        /// What; its length octets are the driver's to add.
+        packet: Packet,
+    },
+    /// Close this socket and open another in its place, with another source port: nothing waits for a reply on it.
+    RenewSocket {
+        /// Whose.
+        upstream: usize,
+        /// Which.
+        socket: u16,
+    },
+    /// Something to count.
+    Note {
+        /// Of which upstream.
+        upstream: usize,
+        /// What.
+        event: Event,
+    },
+    /// A flight has ended.
+    Done {
+        /// What was asked.
+        key: Key,
+        /// Who asked. Handed back by [`Forward::recycle`], its room is used again.
+        waiters: Vec<W>,
+        /// What came of it: NOERROR or NXDOMAIN, else the reason for a SERVFAIL.
+        result: Result<Arc<Answer>, Failure>,
+    },
+}
+
+/// What is counted of an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A query was sent over UDP.
+    SentUdp,
+    /// A query was sent over TCP.
+    SentTcp,
+    /// A reply was believed and answers the question.
+    Reply {
+        /// Time since that try was sent, microseconds, in steps of the clock handed in.
+        micros: u64,
+    },
+    /// A try got no reply in time.
+    Timeout,
+    /// A reply with an error code, a connection that failed, a port that is closed.
+    Error,
+    /// A reply was not believed.
+    Rejected,
+    /// A query joined one in flight.
+    Coalesced,
+}
+
+/// Why nobody gets an answer; each is SERVFAIL to clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// No upstream answered within the budget.
+    Timeout,
+    /// All that answered said they cannot; with the first EDE of theirs.
+    Upstream(Option<Ede>),
+    /// No upstream could be reached at all.
+    Network,
+}
+
+impl Failure {
+    /// What a client's EDE says of it (RFC 8914 §4.23, §4.24).
+    #[must_use]
+    pub const fn ede(self) -> Option<Ede> {
+        match self {
+            Self::Timeout => Some(Ede::NO_REACHABLE_AUTHORITY),
+            Self::Upstream(ede) => ede,
+            Self::Network => Some(Ede::NETWORK_ERROR),
+        }
+    }
+}
+
+/// Why a query was not taken; its waiter comes back.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refused<W> {
+    /// Too much is in flight, or too many wait for the same.
+    Full {
+        /// Who asked.
+        waiter: W,
+    },
+    /// No upstream is configured.
+    NoUpstream {
+        /// Who asked.
+        waiter: W,
+    },
+}
+
+/// A query over TCP got no reply: not connected, closed, or too slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpFailed;
