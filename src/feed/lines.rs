@@ -14,7 +14,6 @@ const BLOCK_OCTETS: usize = 256 * 1024;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One physical line.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line<'a> {
     /// Its octets, without the line's end.
     Text(&'a [u8]),

@@ -16,20 +16,29 @@ use crate::index::Sorted;
 pub const FILE_OCTETS_MAX: u64 = 1 << 30;
 
 /// What came of a feed.
-#[derive(Debug)]
 pub enum Loaded {
     /// It was text.
     Text {
         /// Its entries.
         entries: Sorted,
         /// Where its lines went.
-        report: Report,
+        report: Box<Report>,
     },
     /// It is an artifact, not opened yet.
     Artifact {
         /// The whole file.
         bytes: Vec<u8>,
     },
+}
+
+impl std::fmt::Debug for Loaded {
+    /// Counts alone: the entries are indicators.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text { report, .. } => f.debug_struct("Text").field("report", report).finish_non_exhaustive(),
+            Self::Artifact { bytes } => f.debug_struct("Artifact").field("octets", &bytes.len()).finish(),
+        }
+    }
 }
 
 /// Why a feed did not load.
@@ -120,7 +129,7 @@ pub fn load(config: &Config, progress: &mut dyn FnMut(u64, u64)) -> Result<Loade
             if entries.is_empty() {
                 return Err(LoadError::NoUsableEntry { path: path.clone(), report: Box::new(report) });
             }
-            Ok(Loaded::Text { entries, report })
+            Ok(Loaded::Text { entries, report: Box::new(report) })
         }
     }
 }
@@ -130,7 +139,7 @@ fn load_sample(trust_suffixes: bool) -> Result<Loaded, LoadError> {
     let path = PathBuf::from("sample");
     let (entries, report) = read_text(SAMPLE, TextFormat::Plain, trust_suffixes)
         .map_err(|source| LoadError::Unreadable { path, source })?;
-    Ok(Loaded::Text { entries, report })
+    Ok(Loaded::Text { entries, report: Box::new(report) })
 }
 
 /// Opens a regular file and says how large it is.

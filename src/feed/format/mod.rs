@@ -4,6 +4,7 @@
 
 mod adblock;
 mod hosts;
+mod owners;
 mod plain;
 mod rpz;
 mod zone_file;

@@ -1,16 +1,17 @@
 //! A response policy zone as a zone file (draft-vixie-dnsop-dns-rpz): QNAME triggers and their actions.
 //!
-//! An owner stands for itself alone and `*.owner` for what is below it. The zone's own name comes from the SOA's owner, or until then
-//! from `$ORIGIN`; a file that names it nowhere is read relative to it, and an absolute owner is then outside. Records that serve the
-//! zone (SOA, its NS, DNSSEC) are header. Local data counts as [`Verb::Listed`]. Costs a scan of the line and one copy of its tokens.
+//! An owner stands for itself alone and `*.owner` for what is below it. Records that serve the zone (SOA, its NS, DNSSEC) are header.
+//! Local data counts as [`Verb::Listed`]. Costs a scan of the line and two copies of its owner.
 
+use super::owners::Owners;
 use super::zone_file::{Step, ZoneFile};
 use super::{Bucket, LineParser, Reason};
 use crate::feed::intake::Intake;
 use crate::index::{Verb, Verbs};
 
-/// The last labels of triggers other than QNAME start with this (draft §4: `rpz-ip`, `rpz-client-ip`, `rpz-nsdname`, `rpz-nsip`).
-const TRIGGER_PREFIX: &[u8] = b"rpz-";
+/// The last labels of triggers other than QNAME start with this (draft §4: `rpz-ip`, `rpz-client-ip`, `rpz-nsdname`, `rpz-nsip`), and
+/// so do the targets of special actions (draft §3).
+const SPECIAL_PREFIX: &[u8] = b"rpz-";
 
 /// Types that sign the zone and say nothing of triggers.
 const DNSSEC_TYPES: &[&[u8]] =
@@ -24,52 +25,12 @@ const DATA_TYPES: &[&[u8]] = &[
 const REDIRECTING_TYPES: &[&[u8]] = &[b"NS", b"DNAME"];
 
 /// The RPZ format.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Rpz {
     /// The record at hand.
     file: ZoneFile,
-    /// What the records before it established.
-    zone: Zone,
-}
-
-/// The zone's name, the origin and the last owner.
-#[derive(Debug)]
-struct Zone {
-    /// The zone's absolute name without its final dot, if it is known.
-    apex: Option<Vec<u8>>,
-    /// Whether `apex` is the SOA's owner, which is final.
-    from_soa: bool,
-    /// What a relative name is relative to.
-    origin: Origin,
-    /// The origin relative to the apex; `None`: it is outside. Follows from the three above.
-    prefix: Option<Vec<u8>>,
-    /// The last owner relative to the apex, empty for the apex itself; meaningful while `owner_stands` is.
-    owner: Vec<u8>,
-    /// Whether the last owner is usable, or why not.
-    owner_stands: Result<(), Reason>,
-}
-
-/// What a relative name is relative to.
-#[derive(Debug)]
-enum Origin {
-    /// So far below the zone's apex, whatever that is called.
-    Below(Vec<u8>),
-    /// This absolute name, without its final dot.
-    Absolute(Vec<u8>),
-}
-
-impl Default for Zone {
-    fn default() -> Self {
-        Self {
-            apex: None,
-            from_soa: false,
-            origin: Origin::Below(Vec::new()),
-            prefix: Some(Vec::new()),
-            owner: Vec::new(),
-            // RFC 1035 §5.1: a record with a blank owner takes "the last stated owner"; at first there is none.
-            owner_stands: Err(Reason::Syntax),
-        }
-    }
+    /// Whose it is.
+    owners: Owners,
 }
 
 impl LineParser for Rpz {
@@ -77,14 +38,12 @@ impl LineParser for Rpz {
         match self.file.line(text) {
             Ok(Step::Blank) => Bucket::Comment,
             Ok(Step::Open) => Bucket::Open,
-            Ok(Step::Record) => {
-                self.zone.record(&self.file, intake).map_or_else(Bucket::Refused, |header| match header {
-                    Read::Header => Bucket::Header,
-                    Read::Taken => Bucket::Taken,
-                })
-            }
+            Ok(Step::Record) => self.record(intake).map_or_else(Bucket::Refused, |read| match read {
+                Read::Header => Bucket::Header,
+                Read::Taken => Bucket::Taken,
+            }),
             Err(reason) => {
-                self.zone.owner_stands = Err(reason);
+                self.owners.lose_owner(reason);
                 Bucket::Refused(reason)
             }
         }
@@ -92,7 +51,7 @@ impl LineParser for Rpz {
 
     fn abandon(&mut self) {
         self.file.abandon();
-        self.zone.owner_stands = Err(Reason::LineTooLong);
+        self.owners.lose_owner(Reason::LineTooLong);
     }
 }
 
@@ -104,16 +63,19 @@ enum Read {
     Taken,
 }
 
-impl Zone {
+impl Rpz {
     /// Reads one record or directive.
-    fn record(&mut self, file: &ZoneFile, intake: &mut Intake) -> Result<Read, Reason> {
-        let mut tokens = file.tokens();
-        if !file.indented() {
+    fn record(&mut self, intake: &mut Intake) -> Result<Read, Reason> {
+        let mut tokens = self.file.tokens();
+        let mut stated = None;
+        if !self.file.indented() {
             let first = tokens.next().ok_or(Reason::Syntax)?;
             if first.first() == Some(&b'$') {
-                return self.directive(first, tokens.next(), tokens.next().is_some());
+                let value = tokens.next().filter(|_| tokens.next().is_none());
+                return directive(first, value, &mut self.owners);
             }
-            self.own(first);
+            self.owners.state(first);
+            stated = Some(first);
         }
         let (mut ttl, mut class) = (false, false);
         let kind = loop {
@@ -129,151 +91,70 @@ impl Zone {
         };
         let first = tokens.next().ok_or(Reason::Syntax)?;
         if kind.eq_ignore_ascii_case(b"CNAME") {
-            let action = action(first, &self.owner);
-            if tokens.next().is_some() {
-                return Err(Reason::Syntax);
-            }
-            return self.trigger(action, intake);
+            let owner = self.owners.owner()?;
+            let action = action(first, owner);
+            return if tokens.next().is_some() { Err(Reason::Syntax) } else { trigger(owner, action, intake) };
         }
-        self.other(kind, file, intake)
-    }
-
-    /// Reads a record that is not a CNAME.
-    fn other(&mut self, kind: &[u8], file: &ZoneFile, intake: &mut Intake) -> Result<Read, Reason> {
-        let is = |kinds: &[&[u8]]| kinds.iter().any(|one| kind.eq_ignore_ascii_case(one));
-        if is(&[b"SOA"]) {
-            self.learn_apex(file.tokens().next().filter(|_| !file.indented()));
+        if kind.eq_ignore_ascii_case(b"SOA") {
+            self.owners.learn_apex(stated);
             return Ok(Read::Header);
         }
-        self.owner_stands?;
-        if is(DNSSEC_TYPES) {
-            return Ok(Read::Header);
-        }
-        let known = is(DATA_TYPES) || kind.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"TYPE"));
-        match self.owner.as_slice() {
-            // Whatever else stands at the apex speaks of the zone, not of a trigger.
-            b"" if known || is(REDIRECTING_TYPES) => Ok(Read::Header),
-            _ if known => self.trigger(Ok(Verb::Listed), intake),
-            _ if is(REDIRECTING_TYPES) => Err(Reason::UnsupportedAction),
-            _ => Err(Reason::Syntax),
-        }
-    }
-
-    /// Takes the last owner as a QNAME trigger (draft §4.2).
-    fn trigger(&self, action: Result<Verb, Reason>, intake: &mut Intake) -> Result<Read, Reason> {
-        self.owner_stands?;
-        let owner = self.owner.as_slice();
-        let last = owner.rsplit(|&octet| octet == b'.').next().unwrap_or_default();
-        if last.get(..TRIGGER_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(TRIGGER_PREFIX)) {
-            return Err(Reason::UnsupportedTrigger);
-        }
-        let verb = action?;
-        match owner {
-            b"*" if intake.trusts_suffixes() => intake.take_root(Verbs::below(verb))?,
-            b"*" | b"" => return Err(Reason::Root),
-            [b'*', b'.', parent @ ..] => intake.take(parent, Verbs::below(verb))?,
-            _ => intake.take(owner, Verbs::exact(verb))?,
-        }
-        Ok(Read::Taken)
-    }
-
-    /// Reads `$ORIGIN` or `$TTL`; any other directive would bring in text from elsewhere.
-    fn directive(&mut self, name: &[u8], value: Option<&[u8]>, more: bool) -> Result<Read, Reason> {
-        let value = value.filter(|_| !more).ok_or(Reason::Directive)?;
-        if name.eq_ignore_ascii_case(b"$TTL") && is_ttl(value) {
-            return Ok(Read::Header);
-        }
-        if !name.eq_ignore_ascii_case(b"$ORIGIN") || value.contains(&b'\\') {
-            return Err(Reason::Directive);
-        }
-        self.origin = match (value.strip_suffix(b"."), &self.origin) {
-            (Some(absolute), _) => Origin::Absolute(absolute.to_vec()),
-            (None, Origin::Below(parent)) => Origin::Below(join(value, parent)),
-            (None, Origin::Absolute(parent)) => Origin::Absolute(join(value, parent)),
-        };
-        if let (None, Origin::Absolute(origin)) = (&self.apex, &self.origin) {
-            // `$ORIGIN .` comes first in a zone that a server wrote out; it is not the zone.
-            self.apex = Some(origin.clone()).filter(|origin| !origin.is_empty());
-        }
-        self.resolve_prefix();
-        Ok(Read::Header)
-    }
-
-    /// Finds the origin relative to the apex, after either changed.
-    fn resolve_prefix(&mut self) {
-        self.prefix = match &self.origin {
-            Origin::Below(prefix) => Some(prefix.clone()),
-            Origin::Absolute(origin) => self.relative(origin).map(<[u8]>::to_vec),
-        };
-    }
-
-    /// An absolute name, without its final dot, relative to the apex; `None` outside the zone.
-    fn relative<'n>(&self, name: &'n [u8]) -> Option<&'n [u8]> {
-        let apex = self.apex.as_deref()?;
-        if apex.is_empty() {
-            return Some(name);
-        }
-        let (front, end) = name.split_at_checked(name.len().checked_sub(apex.len())?)?;
-        if !end.eq_ignore_ascii_case(apex) {
-            return None;
-        }
-        if front.is_empty() { Some(front) } else { front.strip_suffix(b".") }
-    }
-
-    /// Makes `token` the last stated owner.
-    fn own(&mut self, token: &[u8]) {
-        let mut owner = std::mem::take(&mut self.owner);
-        owner.clear();
-        self.owner_stands = match (token, &self.prefix) {
-            // An escape stands for a character that no listed name may hold.
-            (token, _) if token.contains(&b'\\') => Err(Reason::Character),
-            (b"@", Some(prefix)) => {
-                owner.extend_from_slice(prefix);
-                Ok(())
-            }
-            ([absolute @ .., b'.'], _) => match self.relative(absolute) {
-                Some(relative) => {
-                    owner.extend_from_slice(relative);
-                    Ok(())
-                }
-                None => Err(Reason::OutOfZone),
-            },
-            (_, None) => Err(Reason::OutOfZone),
-            (relative, Some(prefix)) => {
-                owner.extend_from_slice(relative);
-                if !prefix.is_empty() {
-                    owner.push(b'.');
-                    owner.extend_from_slice(prefix);
-                }
-                Ok(())
-            }
-        };
-        self.owner = owner;
-    }
-
-    /// The SOA's owner is the apex, if it can be made absolute; the first SOA decides.
-    fn learn_apex(&mut self, token: Option<&[u8]>) {
-        if !self.from_soa {
-            self.from_soa = true;
-            let absolute = match (token, &self.origin) {
-                (Some([absolute @ .., b'.']), _) => Some(absolute.to_vec()),
-                (Some(b"@"), Origin::Absolute(origin)) => Some(origin.clone()),
-                (Some(relative), Origin::Absolute(origin)) => Some(join(relative, origin)),
-                _ => None,
-            };
-            self.apex = absolute.or_else(|| self.apex.take());
-            self.resolve_prefix();
-        }
-        self.owner.clear();
-        self.owner_stands = Ok(());
+        other(kind, self.owners.owner()?, intake)
     }
 }
 
-/// A name below another, both without a final dot.
-fn join(name: &[u8], parent: &[u8]) -> Vec<u8> {
-    let name = if name == b"@" { &[] } else { name };
-    let dot: &[u8] = if name.is_empty() || parent.is_empty() { b"" } else { b"." };
-    [name, dot, parent].concat()
+/// Reads a record that is neither a CNAME nor a SOA.
+fn other(kind: &[u8], owner: &[u8], intake: &mut Intake) -> Result<Read, Reason> {
+    let is = |kinds: &[&[u8]]| kinds.iter().any(|one| kind.eq_ignore_ascii_case(one));
+    if is(DNSSEC_TYPES) {
+        return Ok(Read::Header);
+    }
+    let known = is(DATA_TYPES) || is_numbered(kind);
+    let redirects = is(REDIRECTING_TYPES);
+    match owner {
+        // Whatever else stands at the apex speaks of the zone, not of a trigger.
+        b"" if known || redirects => Ok(Read::Header),
+        _ if known => trigger(owner, Ok(Verb::Listed), intake),
+        _ if redirects => Err(Reason::UnsupportedAction),
+        _ => Err(Reason::Syntax),
+    }
+}
+
+/// Takes an owner as a QNAME trigger (draft §4.2).
+fn trigger(owner: &[u8], action: Result<Verb, Reason>, intake: &mut Intake) -> Result<Read, Reason> {
+    let last = owner.rsplit(|&octet| octet == b'.').next().unwrap_or_default();
+    if is_special(last) {
+        return Err(Reason::UnsupportedTrigger);
+    }
+    let verb = action?;
+    match owner {
+        b"*" if intake.trusts_suffixes() => intake.take_root(Verbs::below(verb))?,
+        b"*" | b"" => return Err(Reason::Root),
+        [b'*', b'.', parent @ ..] => intake.take(parent, Verbs::below(verb))?,
+        _ => intake.take(owner, Verbs::exact(verb))?,
+    }
+    Ok(Read::Taken)
+}
+
+/// Reads `$ORIGIN` or `$TTL`; any other directive would bring in text from elsewhere.
+fn directive(name: &[u8], value: Option<&[u8]>, owners: &mut Owners) -> Result<Read, Reason> {
+    if name.eq_ignore_ascii_case(b"$ORIGIN") {
+        owners.set_origin(value)?;
+        return Ok(Read::Header);
+    }
+    let good = name.eq_ignore_ascii_case(b"$TTL") && value.is_some_and(is_ttl);
+    if good { Ok(Read::Header) } else { Err(Reason::Directive) }
+}
+
+/// Whether a label is one of those that triggers and actions are written with.
+fn is_special(label: &[u8]) -> bool {
+    label.get(..SPECIAL_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(SPECIAL_PREFIX))
+}
+
+/// Whether it is a type by number: `TYPE` and digits (RFC 3597 §5).
+fn is_numbered(kind: &[u8]) -> bool {
+    let split = kind.split_at_checked(4).filter(|(word, _)| word.eq_ignore_ascii_case(b"TYPE"));
+    split.is_some_and(|(_, number)| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
 }
 
 /// Whether it is a TTL: digits, with or without units (`1h30m`).
@@ -289,10 +170,8 @@ fn is_ttl(token: &[u8]) -> bool {
 /// would sink a name that was to pass.
 fn action(target: &[u8], owner: &[u8]) -> Result<Verb, Reason> {
     let Some(absolute) = target.strip_suffix(b".") else {
-        let special = target == b"*"
-            || target.eq_ignore_ascii_case(owner)
-            || (target.get(..TRIGGER_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(TRIGGER_PREFIX))
-                && !target.contains(&b'.'));
+        let special =
+            target == b"*" || target.eq_ignore_ascii_case(owner) || (is_special(target) && !target.contains(&b'.'));
         return if special { Err(Reason::UnsupportedAction) } else { Ok(Verb::Listed) };
     };
     match absolute {
@@ -300,9 +179,7 @@ fn action(target: &[u8], owner: &[u8]) -> Result<Verb, Reason> {
         b"*" => Ok(Verb::Nodata),
         name if name.eq_ignore_ascii_case(b"rpz-passthru") => Ok(Verb::Passthru),
         name if name.eq_ignore_ascii_case(b"rpz-drop") => Ok(Verb::Drop),
-        name if !name.contains(&b'.') && name.to_ascii_lowercase().starts_with(TRIGGER_PREFIX) => {
-            Err(Reason::UnsupportedAction)
-        }
+        name if is_special(name) && !name.contains(&b'.') => Err(Reason::UnsupportedAction),
         // Draft §3.3: the first way to write PASSTHRU was a CNAME to the trigger's own name.
         name if name.eq_ignore_ascii_case(owner) => Ok(Verb::Passthru),
         _ => Ok(Verb::Listed),
@@ -373,6 +250,8 @@ mod tests {
             ("a.example.com CNAME . x", Err("syntax")),
             ("a.example.com CH CNAME .", Err("syntax")),
             ("a.example.com NOTATYPE x", Err("syntax")),
+            ("a.example.com typecom.com x", Err("syntax")),
+            ("$ORIGIN a. b.", Err("directive")),
             (" CNAME .", Err("syntax")),
         ] {
             let (entries, buckets, reasons) = read(line);

@@ -23,7 +23,7 @@ pub(super) enum Step {
 }
 
 /// A zone file's tokens, a record at a time.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct ZoneFile {
     /// The kept tokens' octets, end to end.
     text: Vec<u8>,
