@@ -157,7 +157,7 @@ fn read_one(
             gate(previous, report.entries)?;
             let passthru = Some(Verb::Passthru);
             let allows = entries.iter().filter(|(_, verbs)| verbs.at == passthru || verbs.below == passthru).count();
-            Ok((Next::Fresh(entries), report.entries, allows as u64, Some(report)))
+            Ok((Next::Fresh(entries), report.entries, allows as u64, Some(*report)))
         }
         Loaded::Artifact { bytes } => {
             let index = Index::open(bytes)?.into_one_feed(&config.name);
@@ -265,7 +265,10 @@ mod tests {
         // Back again, and in another order.
         fs::write(&a, "five.example.com\nsix.example.com\n").unwrap();
         let (next, troubles) = load(&[configs[1].clone(), configs[0].clone()], Some(&set));
-        assert_eq!((troubles, listed(&next, "five.example.com"), listed(&next, "r.example.net")), (0, vec![1], vec![0]));
+        assert_eq!(
+            (troubles, listed(&next, "five.example.com"), listed(&next, "r.example.net")),
+            (0, vec![1], vec![0])
+        );
         assert!(listed(&next, "one.example.com").is_empty());
     }
 

@@ -182,11 +182,7 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running.
-    pub fn start(
-        settings: Settings,
-        config_file: Option<&Path>,
-        progress: Progress<'_>,
-    ) -> Result<Self, StartError> {
+    pub fn start(settings: Settings, config_file: Option<&Path>, progress: Progress<'_>) -> Result<Self, StartError> {
         let open_files = sys::open_files_limit();
         let count = match settings.server.workers {
             0 => thread::available_parallelism().map_or(1, usize::from),
@@ -455,13 +451,8 @@ fn start_workers(
         posts.push(post);
         let rng = StdRng::try_from_rng(&mut SysRng).map_err(|error| system("draw randomness")(error.into()))?;
         let local = Local::new(&settings.cache);
-        let responder = Responder::new(
-            Transport::Udp,
-            Arc::clone(shard),
-            local,
-            Arc::clone(&common.shared),
-            common.seed.clone(),
-        );
+        let responder =
+            Responder::new(Transport::Udp, Arc::clone(shard), local, Arc::clone(&common.shared), common.seed.clone());
         let worker = Worker::new(WorkerParts {
             sockets,
             mailbox,

@@ -258,7 +258,10 @@ fn report(result: &Result<Reloaded, ReloadError>) {
         // A fault may quote the operator's own zone names: the log gets places, `cenote reload` and `check` the rest.
         Err(ReloadError::Config(faults)) => {
             let count = faults.count();
-            tracing::error!(faults = count, "the configuration is wrong, the older generation stays; see `cenote check`");
+            tracing::error!(
+                faults = count,
+                "the configuration is wrong, the older generation stays; see `cenote check`"
+            );
         }
         Err(ReloadError::Zones(errors)) => {
             tracing::error!(faults = errors.len(), "a zone is wrong, the older generation stays; see `cenote check`");

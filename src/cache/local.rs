@@ -36,6 +36,12 @@ impl Local {
         Self { slots: std::iter::repeat_with(Slot::default).take(slots).collect() }
     }
 
+    /// A table that keeps nothing.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { slots: Box::default() }
+    }
+
     /// Which slot is `key`'s: the hash's middle bits, since the shared map uses both ends.
     #[inline]
     const fn place(key: &Key) -> usize {

@@ -82,7 +82,13 @@ mod tests {
             feeds: vec![
                 opinion("allow", "not listed", None, None, "none"),
                 opinion("sample", "sinkhole", Some("malware.example"), Some(Rule::NameAndBelow), "decides"),
-                opinion("rpz", "nxdomain", Some("www.malware.example"), Some(Rule::Exact), "none: an earlier feed decides"),
+                opinion(
+                    "rpz",
+                    "nxdomain",
+                    Some("www.malware.example"),
+                    Some(Rule::Exact),
+                    "none: an earlier feed decides",
+                ),
             ],
         };
         let want = "\

@@ -25,12 +25,7 @@ struct Refused(String);
 struct Crossed;
 
 impl House for Cenote {
-    fn serve(
-        &self,
-        settings: Settings,
-        config: Option<&Path>,
-        started: &mut dyn FnMut(&Banner),
-    ) -> Result<(), Failed> {
+    fn serve(&self, settings: Settings, config: Option<&Path>, started: &mut dyn FnMut(&Banner)) -> Result<(), Failed> {
         app::harden()?;
         let mut banner = Banner {
             receive_buffer_asked_kb: settings.server.receive_buffer_kb,

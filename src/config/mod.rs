@@ -10,7 +10,7 @@ mod rooms;
 
 use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use fault::{FAULTS_MAX, Fault, Faults, Problem, ResolvFlaw, Warning};
 

@@ -292,7 +292,10 @@ pub(super) fn admin_socket(section: &mut Section<'_, '_>, default: Option<PathBu
 
 /// The two doors, without a file.
 pub(super) fn admin_default() -> admin::Config {
-    admin::Config { http: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9153)), socket: admin::default_socket().ok() }
+    admin::Config {
+        http: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9153)),
+        socket: admin::default_socket().ok(),
+    }
 }
 
 #[cfg(test)]

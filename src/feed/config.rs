@@ -36,6 +36,21 @@ impl Config {
     pub const NAME_OCTETS_MAX: usize = 64;
 }
 
+impl Format {
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Hosts => "hosts",
+            Self::Plain => "plain",
+            Self::Adblock => "adblock",
+            Self::Rpz => "rpz",
+            Self::Artifact => "artifact",
+        }
+    }
+}
+
 /// One feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {

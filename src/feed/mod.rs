@@ -26,5 +26,6 @@ pub use lines::LINE_OCTETS_MAX;
 pub use load::{FILE_OCTETS_MAX, LoadError, Loaded, load};
 pub use reason::Reason;
 pub use report::{REFUSED_SHOWN_MAX, Report};
+pub use sample::SAMPLE_NAME;
 pub use settle::{SETTLE_WAIT_MAX, STILL_FOR, Settling, Stat, Verdict};
 pub use watch::{Changed, Watch, WatchError};

@@ -25,7 +25,7 @@ pub enum EntriesError {
 }
 
 /// One feed's entries in the order they were read.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Entries {
     /// `[length, verbs, flags, key…]` for each entry.
     arena: Vec<u8>,
@@ -43,7 +43,7 @@ pub struct Lines {
 }
 
 /// One feed's entries, sorted by key, each key once.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Sorted {
     /// As in [`Entries`], duplicates included.
     arena: Vec<u8>,
@@ -168,6 +168,18 @@ impl Lines {
             Some(false) => self.duplicate += 1,
             None => {}
         }
+    }
+}
+
+impl std::fmt::Debug for Entries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "<{} entries>", self.len())
+    }
+}
+
+impl std::fmt::Debug for Sorted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "<{} entries>", self.len())
     }
 }
 

@@ -352,11 +352,7 @@ mod tests {
             .into_iter()
             .map(|opinion| (opinion.feed.index(), opinion.labels, opinion.reason))
             .collect();
-        let want = [
-            (0, 3, Reason::MayNotAllow),
-            (0, 2, Reason::Sinks(Action::Sinkhole)),
-            (1, 3, Reason::Observes),
-        ];
+        let want = [(0, 3, Reason::MayNotAllow), (0, 2, Reason::Sinks(Action::Sinkhole)), (1, 3, Reason::Observes)];
         assert_eq!(got, want);
     }
 }

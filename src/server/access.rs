@@ -53,14 +53,14 @@ impl Access {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn networks_of_both_families() {
-        let networks = |texts: &[&str]| AccessConfig { allow: texts.iter().map(|text| text.parse().unwrap()).collect() };
+        let networks =
+            |texts: &[&str]| AccessConfig { allow: texts.iter().map(|text| text.parse().unwrap()).collect() };
         for (allow, address, want) in [
             (&[][..], "127.0.0.1", false),
             (&["127.0.0.0/8"], "127.255.255.255", true),

@@ -2,8 +2,8 @@
 //!
 //! A bounded queue and a doorbell. A full queue is the sender's to answer for: the query is SERVFAIL.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use tokio::sync::oneshot;
 

@@ -99,12 +99,6 @@ impl Responder {
         &self.shard
     }
 
-    /// The counters, to keep.
-    #[must_use]
-    pub const fn shared_shard(&self) -> &Arc<Shard> {
-        &self.shard
-    }
-
     /// Climbs the ladder with `packet` of a client at `client`.
     pub fn respond<'p>(
         &mut self,
@@ -214,7 +208,12 @@ impl Responder {
     }
 
     /// Rungs 4 and 5; `Err` is the key to forward under.
-    fn answer_or_forward<'p>(&mut self, mut turn: Turn<'_, '_>, policy: &Policy, allowed: bool) -> Result<Outcome<'p>, Key> {
+    fn answer_or_forward<'p>(
+        &mut self,
+        mut turn: Turn<'_, '_>,
+        policy: &Policy,
+        allowed: bool,
+    ) -> Result<Outcome<'p>, Key> {
         let reply = |octets: Option<usize>| Ok(octets.map_or(Outcome::Silence, Outcome::Reply));
         // RFC 8482 §4.2: "a conforming responder may … synthesize an HINFO RRset".
         if turn.query.qtype == rtype::ANY {
@@ -344,9 +343,15 @@ impl Responder {
     }
 
     /// An error with an EDE.
-    fn fail(&self, turn: &mut Turn<'_, '_>, rcode: Rcode, outcome: Counted, ede: Ede) -> Option<usize> {
+    fn fail(
+        &self,
+        turn: &mut Turn<'_, '_>,
+        rcode: Rcode,
+        outcome: Counted,
+        ede: impl Into<Option<Ede>>,
+    ) -> Option<usize> {
         self.count(turn.transport, outcome);
-        let reply = write_error(turn.out, turn.query, rcode, Some(ede));
+        let reply = write_error(turn.out, turn.query, rcode, ede.into());
         self.count_reply(rcode, reply)
     }
 

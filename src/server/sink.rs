@@ -57,7 +57,9 @@ mod tests {
     fn every_action_for_every_type() {
         let both = SinkConfig::default();
         let neither = SinkConfig { ipv4: None, ipv6: None, ..SinkConfig::default() };
-        for qtype in [rtype::A, rtype::AAAA, rtype::TXT, rtype::HTTPS, rtype::SVCB, rtype::NS, rtype::ANY, 15, 257, 65_280] {
+        for qtype in
+            [rtype::A, rtype::AAAA, rtype::TXT, rtype::HTTPS, rtype::SVCB, rtype::NS, rtype::ANY, 15, 257, 65_280]
+        {
             let address = matches!(qtype, rtype::A | rtype::AAAA);
             for (action, sink, want) in [
                 (Action::Sinkhole, &both, Some(if address { (0, 1, 0) } else { (0, 0, 1) })),

@@ -86,7 +86,11 @@ impl Drop for Seat {
 }
 
 /// Serves every listener until `stop` turns true, then lets open connections finish what they asked, in bounded time.
-pub async fn serve_streams(listeners: Vec<std::net::TcpListener>, parts: Arc<StreamParts>, stop: watch::Receiver<bool>) {
+pub async fn serve_streams(
+    listeners: Vec<std::net::TcpListener>,
+    parts: Arc<StreamParts>,
+    stop: watch::Receiver<bool>,
+) {
     let permits = Arc::new(Semaphore::new(parts.config.tcp_connections_max));
     let clients = PerClient::default();
     let mut tasks = JoinSet::new();

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use tokio::sync::oneshot;
@@ -18,7 +18,7 @@ use super::upstream::{TcpAsk, UpstreamSockets};
 use super::{Outcome, Responder, Rules};
 use crate::cache::Key;
 use crate::forward::{Effect, Event, Forward, Refused};
-use crate::metrics::{Outcome as Counted, Shard, Transport};
+use crate::metrics::{Outcome as Counted, Transport};
 use crate::policy::Reader;
 use crate::sys::{BATCH, Inbox, Outbox, Peer, Poller, receive_drops};
 use crate::wire::{Ede, Header, Query, STREAM_OCTETS_MAX};
@@ -170,13 +170,9 @@ impl Worker {
         let mut deadline_ms = None;
         loop {
             let timeout_ms = self.timeout_ms(deadline_ms);
-            ready.clear();
-            match self.poller.wait(timeout_ms) {
-                Ok(tokens) => ready.extend(tokens),
-                Err(error) => {
-                    tracing::error!(%error, "a worker cannot wait for its sockets");
-                    thread::sleep(std::time::Duration::from_millis(100));
-                }
+            if let Err(error) = self.poller.wait(timeout_ms, &mut ready) {
+                tracing::error!(%error, "a worker cannot wait for its sockets");
+                thread::sleep(Duration::from_millis(100));
             }
             for &token in &ready {
                 self.attend(token);
@@ -249,12 +245,12 @@ impl Worker {
                 responder.shard().send_failures.add(outbox.flush(socket.as_fd()) as u64);
             }
             let Some(room) = outbox.room() else { continue };
-            let reply = guard(responder.shard(), || match responder.respond(rules, packet, client, now_ms, room) {
+            let reply = guard(|| match responder.respond(rules, packet, client, now_ms, room) {
                 Outcome::Silence => None,
                 Outcome::Reply(octets) => Some(octets),
                 Outcome::Forward(miss) => {
                     let waiter = Waiter { packet: packet.into(), asker: Asker::Datagram { listener, peer } };
-                    let refused = forward.on_query(miss.key, &miss.query, waiter, now_ms, effects).err()?;
+                    let refused = forward.on_query(miss.key, waiter, now_ms, effects).err()?;
                     let (outcome, ede) = turned_away(&refused);
                     responder.turn_away(Transport::Udp, &miss.query, outcome, ede, room)
                 }
@@ -262,7 +258,10 @@ impl Worker {
             match reply {
                 Some(Some(octets)) => outbox.commit(octets, &peer),
                 Some(None) => {}
-                None => responder.count(Transport::Udp, Counted::Panicked),
+                None => {
+                    responder.shard().panics.bump();
+                    responder.count(Transport::Udp, Counted::Panicked);
+                }
             }
         }
         responder.shard().send_failures.add(outbox.flush(socket.as_fd()) as u64);
@@ -280,9 +279,10 @@ impl Worker {
                 Ok(count) => {
                     let Self { inbox, effects, parts, .. } = self;
                     for packet in (0..count).filter_map(|index| inbox.packet(index)) {
-                        guard(parts.responder.shard(), || {
-                            parts.forward.on_udp_reply(upstream, socket, packet, now_ms, effects);
-                        });
+                        let done = guard(|| parts.forward.on_udp_reply(upstream, socket, packet, now_ms, effects));
+                        if done.is_none() {
+                            parts.responder.shard().panics.bump();
+                        }
                     }
                     if count < BATCH {
                         break;
@@ -303,7 +303,12 @@ impl Worker {
         match letter {
             Letter::Query { key, packet, reply } => self.forward_stream(key, packet, reply, now_ms),
             Letter::Reply { slot, result } => {
-                self.parts.forward.on_tcp_reply(slot, result.as_deref().map_err(|&failed| failed), now_ms, &mut self.effects);
+                self.parts.forward.on_tcp_reply(
+                    slot,
+                    result.as_deref().map_err(|&failed| failed),
+                    now_ms,
+                    &mut self.effects,
+                );
             }
         }
         self.apply_effects(now_ms);
@@ -312,8 +317,8 @@ impl Worker {
     /// Forwards a stream's miss.
     fn forward_stream(&mut self, key: Key, packet: Box<[u8]>, reply: oneshot::Sender<Box<[u8]>>, now_ms: u64) {
         let waiter = Waiter { packet: packet.clone(), asker: Asker::Stream(reply) };
+        let Err(refused) = self.parts.forward.on_query(key, waiter, now_ms, &mut self.effects) else { return };
         let Some(query) = Header::read(&packet).and_then(|header| Query::read(header, &packet).ok()) else { return };
-        let Err(refused) = self.parts.forward.on_query(key, &query, waiter, now_ms, &mut self.effects) else { return };
         let (outcome, ede) = turned_away(&refused);
         let (Refused::Full { waiter } | Refused::NoUpstream { waiter }) = refused;
         let octets = self.parts.responder.turn_away(Transport::Tcp, &query, outcome, ede, &mut self.stream_room);
@@ -334,26 +339,28 @@ impl Worker {
         let parts = &mut self.parts;
         match effect {
             Effect::SendUdp { upstream, socket, packet } => {
-                if parts.upstreams.send(&self.poller, upstream, socket, packet.as_ref()).is_err() {
+                if parts.upstreams.send(&self.poller, upstream, socket, packet.as_bytes()).is_err() {
                     parts.forward.on_udp_error(upstream, socket, now_ms, &mut self.effects);
                 }
             }
             Effect::SendTcp { slot, upstream, packet } => {
-                let ask = TcpAsk { worker: parts.index, slot, upstream, packet: packet.as_ref().into() };
+                let ask = TcpAsk { worker: parts.index, slot, upstream, packet: packet.as_bytes().into() };
                 if parts.tcp.try_send(ask).is_err() {
                     parts.forward.on_tcp_reply(slot, Err(crate::forward::TcpFailed), now_ms, &mut self.effects);
                 }
             }
             Effect::RenewSocket { upstream, socket } => parts.upstreams.renew(&self.poller, upstream, socket),
             Effect::Note { upstream, event } => note(&parts.responder, upstream, event),
-            Effect::Done { key, waiters, result } => {
+            Effect::Done { key, mut waiters, result } => {
                 if let Ok(answer) = &result {
                     parts.responder.keep(&key, answer, now_ms);
                 }
-                let shard = Arc::clone(parts.responder.shared_shard());
-                for waiter in waiters {
-                    guard(&shard, || self.settle(waiter, &result, now_ms));
+                for waiter in waiters.drain(..) {
+                    if guard(|| self.settle(waiter, &result, now_ms)).is_none() {
+                        self.parts.responder.shard().panics.bump();
+                    }
                 }
+                self.parts.forward.recycle(waiters);
             }
         }
     }
@@ -374,12 +381,21 @@ impl Worker {
                     parts.responder.shard().send_failures.add(outbox.flush(socket.as_fd()) as u64);
                 }
                 let Some(room) = outbox.room() else { return };
-                if let Some(octets) = parts.responder.settle(Transport::Udp, rules, &waiter.packet, result, now_ms, room) {
+                if let Some(octets) =
+                    parts.responder.settle(Transport::Udp, rules, &waiter.packet, result, now_ms, room)
+                {
                     outbox.commit(octets, &peer);
                 }
             }
             asker @ Asker::Stream(_) => {
-                let octets = parts.responder.settle(Transport::Tcp, rules, &waiter.packet, result, now_ms, &mut self.stream_room);
+                let octets = parts.responder.settle(
+                    Transport::Tcp,
+                    rules,
+                    &waiter.packet,
+                    result,
+                    now_ms,
+                    &mut self.stream_room,
+                );
                 send_to_stream(asker, octets.and_then(|octets| self.stream_room.get(..octets)));
             }
         }
@@ -387,7 +403,9 @@ impl Worker {
 
     /// Sends what waits on every listener.
     fn flush(&mut self) {
-        for Listener { socket, outbox, .. } in self.listeners.iter_mut().filter(|listener| listener.outbox.waiting() > 0) {
+        for Listener { socket, outbox, .. } in
+            self.listeners.iter_mut().filter(|listener| listener.outbox.waiting() > 0)
+        {
             self.parts.responder.shard().send_failures.add(outbox.flush(socket.as_fd()) as u64);
         }
     }
@@ -402,14 +420,10 @@ impl Worker {
     }
 }
 
-/// Runs what one packet needs; a panic is caught, counted, and `None`. What it was doing is left as it was: the tables of `forward` and the
+/// Runs what one packet needs; a panic is caught and `None`, for the caller to count. What it was doing is left as it was: the tables of `forward` and the
 /// caches hold no reference that could dangle, and a slot left open runs into its time limit.
-fn guard<T>(shard: &Shard, work: impl FnOnce() -> T) -> Option<T> {
-    let result = catch_unwind(AssertUnwindSafe(work));
-    if result.is_err() {
-        shard.panics.bump();
-    }
-    result.ok()
+fn guard<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
 /// Hands a stream its reply; without one, its task learns it from the sender going away.

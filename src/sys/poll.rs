@@ -1,6 +1,7 @@
 //! Readiness: `epoll`, level-triggered, and the doorbell that wakes a worker from another thread.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
@@ -11,11 +12,10 @@ use rustix::event::{EventfdFlags, Timespec, eventfd};
 const EVENTS: usize = 64;
 
 /// Waits for sockets to be readable.
+#[derive(Debug)]
 pub struct Poller {
     /// The epoll instance.
     epoll: OwnedFd,
-    /// Tokens of what was ready at the last wait.
-    ready: Vec<Event>,
 }
 
 impl Poller {
@@ -24,7 +24,7 @@ impl Poller {
     /// # Errors
     /// What `epoll_create1(2)` says.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)?, ready: Vec::with_capacity(EVENTS) })
+        Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)? })
     }
 
     /// Watches `source` for input, under `token`.
@@ -43,19 +43,21 @@ impl Poller {
         Ok(epoll::delete(&self.epoll, source)?)
     }
 
-    /// Waits until something is ready or `timeout_ms` have passed, and gives the tokens.
+    /// Waits until something is ready or `timeout_ms` have passed, and puts the tokens into `ready`.
     ///
     /// # Errors
     /// What `epoll_wait(2)` says; an interrupted wait is an empty one.
-    pub fn wait(&mut self, timeout_ms: u32) -> io::Result<impl Iterator<Item = u64> + use<'_>> {
+    pub fn wait(&self, timeout_ms: u32, ready: &mut Vec<u64>) -> io::Result<()> {
         let timeout =
             Timespec { tv_sec: i64::from(timeout_ms / 1000), tv_nsec: i64::from(timeout_ms % 1000) * 1_000_000 };
-        self.ready.clear();
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.ready), Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        ready.clear();
+        let mut events = [const { MaybeUninit::<Event>::uninit() }; EVENTS];
+        match epoll::wait(&self.epoll, &mut events[..], Some(&timeout)) {
+            Ok((events, _)) => ready.extend(events.iter().map(|event| event.data.u64())),
+            Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        Ok(self.ready.iter().map(|event| event.data.u64()))
+        Ok(())
     }
 }
 
@@ -97,18 +99,23 @@ mod tests {
 
     #[test]
     fn a_ring_is_heard_until_hushed() {
-        let mut poller = Poller::new().unwrap();
+        let poller = Poller::new().unwrap();
+        let ready = |timeout_ms| {
+            let mut ready = Vec::new();
+            poller.wait(timeout_ms, &mut ready).unwrap();
+            ready
+        };
         let bell = Doorbell::new().unwrap();
         poller.add(&bell, 7).unwrap();
-        assert_eq!(poller.wait(0).unwrap().count(), 0);
+        assert!(ready(0).is_empty());
         bell.ring();
         bell.clone().ring();
-        assert_eq!(poller.wait(1000).unwrap().collect::<Vec<_>>(), [7]);
-        assert_eq!(poller.wait(1000).unwrap().count(), 1, "level-triggered");
+        assert_eq!(ready(1000), [7]);
+        assert_eq!(ready(1000), [7], "level-triggered");
         bell.hush();
-        assert_eq!(poller.wait(0).unwrap().count(), 0);
+        assert!(ready(0).is_empty());
         poller.remove(&bell).unwrap();
         bell.ring();
-        assert_eq!(poller.wait(0).unwrap().count(), 0);
+        assert!(ready(0).is_empty());
     }
 }

@@ -18,17 +18,22 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("feed", &["name", "index", "policy", "metrics"]),
     ("server", &["name", "wire", "policy", "zone", "cache", "forward", "metrics", "sys"]),
     ("admin", &["metrics", "policy", "feed"]),
-    (
-        "config",
-        &["name", "index", "policy", "zone", "cache", "forward", "feed", "server", "admin"],
-    ),
+    ("config", &["name", "index", "policy", "zone", "cache", "forward", "feed", "server", "admin"]),
     ("app", &["*"]),
     ("cli", &["*", "cli"]),
 ];
 
 /// Rooms and files without a clock, a socket, randomness of their own, waiting or logging.
 const PURE: [&str; 9] = [
-    "name/", "wire/", "index/", "policy/", "cache/", "forward/", "server/respond.rs", "server/sink.rs", "server/access.rs",
+    "name/",
+    "wire/",
+    "index/",
+    "policy/",
+    "cache/",
+    "forward/",
+    "server/respond.rs",
+    "server/sink.rs",
+    "server/access.rs",
 ];
 
 /// Every source file below `src`, and its text without test modules and comments.
@@ -133,7 +138,19 @@ fn pure_rooms_have_no_clock_no_socket_no_waiting_and_no_log() {
         if !PURE.iter().any(|pure| path.to_str().unwrap().starts_with(pure)) {
             continue;
         }
-        for word in ["async ", ".await", "Instant::now", "SystemTime", "std::net::Udp", "std::net::Tcp", "tokio", "tracing", "rand::rng(", "thread_rng", "SysRng"] {
+        for word in [
+            "async ",
+            ".await",
+            "Instant::now",
+            "SystemTime",
+            "std::net::Udp",
+            "std::net::Tcp",
+            "tokio",
+            "tracing",
+            "rand::rng(",
+            "thread_rng",
+            "SysRng",
+        ] {
             assert!(!text.contains(word), "{} says `{word}`", path.display());
         }
     }
@@ -161,7 +178,10 @@ fn unsafe_is_in_sys_alone_printing_in_cli_alone_and_toml_in_config_alone() {
 fn a_name_is_revealed_to_who_asked_about_it_and_to_nobody_else() {
     for (_, path, text) in program() {
         let place = path.to_str().unwrap();
-        let may = place == "name/owned.rs" || place == "app/explain.rs" || place.starts_with("cli/") || place.starts_with("config/");
+        let may = place == "name/owned.rs"
+            || place == "app/explain.rs"
+            || place.starts_with("cli/")
+            || place.starts_with("config/");
         assert!(may || !text.contains(".reveal()"), "{place} reveals a name");
     }
 }
