@@ -162,7 +162,6 @@ mod tests {
             ("a.example.com CNAME .\n", Text(TextFormat::Rpz)),
             ("@ SOA a. b. (\n1\n2\n3\n4 )\n", Text(TextFormat::Rpz)),
             ("\tNS .\na 30 IN CNAME *.\n", Text(TextFormat::Rpz)),
-            ("CENOTE\0\u{1}rest", Artifact),
             ("", Unknown),
             ("# only\n# comments\n", Unknown),
             ("\n <!DOCTYPE html>\n<p>a.example.com</p>", Foreign("an HTML or XML page")),
@@ -178,6 +177,7 @@ mod tests {
             assert_eq!(detect(head.as_bytes()), want, "{head:?}");
         }
         assert_eq!(detect(b"\x1f\x8b\x08\x00"), Foreign("gzip"));
+        assert_eq!(detect(&MAGIC), Artifact);
     }
 
     #[test]

@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn an_artifact_is_handed_over_whole() {
         let bytes: Vec<u8> =
-            b"CENOTE\0\x01".iter().copied().chain((0..200_000_u32).map(|i| i.to_le_bytes()[0])).collect();
+            crate::index::MAGIC.into_iter().chain((0..200_000_u32).map(|i| i.to_le_bytes()[0])).collect();
         for format in [Format::Auto, Format::Artifact] {
             match load_text(&bytes, format) {
                 Ok(Loaded::Artifact { bytes: got }) => assert!(got == bytes),
