@@ -17,12 +17,11 @@ use super::{Answer, Config, Key};
 const ALLOCATION_BYTES: usize = 16;
 /// The two reference counts in front of what an `Arc` holds.
 const ARC_BYTES: usize = 16;
-/// What an entry costs besides its key's and its answer's octets. A table that doubles is on average three quarters full of what it may be filled
-/// (7/8), so a slot and its control octet count one and a half times; the queue doubles too, and may hold as many outdated tickets as good ones.
-const ENTRY_BYTES: usize = (size_of::<(Arc<[u8]>, Held)>() + 1) * 3 / 2
-    + 2 * size_of::<Ticket>() * 3 / 2
-    + 2 * ARC_BYTES
-    + 3 * ALLOCATION_BYTES;
+/// What an entry costs besides its key's and its answer's octets. A table that doubles has at worst two slots and control octets an entry (7/16
+/// full), the queue on average one and a half, and the queue may hold as many outdated tickets as good ones. Measured by hand against resident
+/// memory: within a tenth, either way.
+const ENTRY_BYTES: usize =
+    2 * (size_of::<(Arc<[u8]>, Held)>() + 1) + 3 * size_of::<Ticket>() + 2 * ARC_BYTES + 3 * ALLOCATION_BYTES;
 /// An entry may take this part of the cache: one huge answer must not push out hundreds of usual ones. A guess.
 const ENTRY_PART: usize = 64;
 /// Outdated tickets that are never worth a sweep of the queue.
