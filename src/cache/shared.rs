@@ -24,6 +24,8 @@ const ENTRY_BYTES: usize =
     2 * (size_of::<(Arc<[u8]>, Held)>() + 1) + 3 * size_of::<Ticket>() + 2 * ARC_BYTES + 3 * ALLOCATION_BYTES;
 /// An entry may take this part of the cache: one huge answer must not push out hundreds of usual ones. A guess.
 const ENTRY_PART: usize = 64;
+/// The most touched entries one put passes over: with all touched, it must not walk the whole queue. A guess.
+const SPARED_MAX: usize = 64;
 /// Outdated tickets that are never worth a sweep of the queue.
 const TICKETS_SLACK: usize = 1024;
 
@@ -117,29 +119,23 @@ impl Shared {
         self.map.insert(key, Held { answer, ticket: number, touched: AtomicBool::new(false) });
     }
 
-    /// Takes entries out, oldest and untouched first, until `cost` more fits.
+    /// Takes entries out, oldest first, sparing a few that were touched, until `cost` more fits.
     fn make_room(&self, queue: &mut Queue, cost: usize, now_ms: u64) {
-        // Each entry is passed over once at most per call unless others touch it meanwhile; twice the queue is a bound even then.
-        for _ in 0..2 * queue.tickets.len() {
-            if self.bytes() + cost <= self.bytes_max {
-                return;
-            }
+        let mut spared = 0;
+        while self.bytes() + cost > self.bytes_max {
             let Some(ticket) = queue.tickets.pop_front() else { return };
-            let spared = self.map.get(&ticket.key).is_some_and(|held| {
-                held.ticket == ticket.number
-                    && held.answer.is_fresh(now_ms)
-                    && held.touched.swap(false, Ordering::Relaxed)
-            });
-            if spared {
+            let spare = spared < SPARED_MAX
+                && self.map.get(&ticket.key).is_some_and(|held| {
+                    held.ticket == ticket.number
+                        && held.answer.is_fresh(now_ms)
+                        && held.touched.swap(false, Ordering::Relaxed)
+                });
+            if spare {
+                spared += 1;
                 queue.tickets.push_back(ticket);
             } else {
                 self.remove_if(&ticket.key, |held| held.ticket == ticket.number);
             }
-        }
-        // Others touch faster than we pass over: the oldest go, touched or not.
-        while self.bytes() + cost > self.bytes_max {
-            let Some(ticket) = queue.tickets.pop_front() else { return };
-            self.remove_if(&ticket.key, |held| held.ticket == ticket.number);
         }
     }
 

@@ -495,10 +495,3 @@ fn waiters_room_is_used_again() {
     let end = rig.resolve(&sent);
     assert!(end.0.iter().any(|effect| matches!(effect, Effect::Done { waiters, .. } if waiters.capacity() >= 777)));
 }
-
-#[test]
-fn nothing_printed_shows_a_name() {
-    let mut rig = Rig::new(1);
-    let outcome = rig.ask(12345);
-    assert!(!format!("{:?}", outcome.0).contains("12345"));
-}
