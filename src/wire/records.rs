@@ -102,7 +102,7 @@ pub struct Record {
 }
 
 /// The records of a message, in its order; ends at the first error.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Records<'a> {
     /// The whole message.
     message: &'a [u8],
