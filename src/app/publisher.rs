@@ -230,7 +230,7 @@ impl Publisher {
         if files.is_empty() {
             return None;
         }
-        let (watch, changes) = Watch::start(files).inspect_err(|error| warn_unwatched(error)).ok()?;
+        let (watch, changes) = Watch::start(files).inspect_err(warn_unwatched).ok()?;
         let tasks = tasks.clone();
         let relay = move || {
             // Ends with the watch, or with the publisher.
