@@ -182,7 +182,9 @@ impl Worker {
     pub fn run(mut self) {
         let mut ready = Vec::with_capacity(BATCH);
         while !self.parts.shutdown.begun() {
-            self.turn(&mut ready, IDLE_MS);
+            if guard(|| self.turn(&mut ready, IDLE_MS)).is_none() {
+                self.parts.responder.shard().panics.bump();
+            }
         }
         for listener in 0..self.listeners.len() {
             for _ in 0..DRAIN_BATCHES_MAX {
