@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use fst::raw::Fst;
 
+use super::filter::Filter;
 use super::lookup::IndexedFeed;
 use super::{FEEDS_MAX, Index, rows};
 
@@ -41,6 +42,8 @@ mod kind {
     pub(super) const ROWS: u32 = 2;
     /// The FST.
     pub(super) const MAP: u32 = 3;
+    /// See `Filter::encode`; an index without it is only slower.
+    pub(super) const FILTER: u32 = 4;
 }
 
 /// Why a file is no artifact we serve from.
@@ -70,7 +73,7 @@ pub enum OpenError {
     #[error("expected a whole {0} section, got a damaged or missing one; compile the artifact again")]
     Section(&'static str),
     /// A section this version does not know and must.
-    #[error("expected section kinds up to {max}, got the required kind {kind}; it needs a newer version of this program", max = kind::MAP)]
+    #[error("expected section kinds up to {max}, got the required kind {kind}; it needs a newer version of this program", max = kind::FILTER)]
     UnknownSection {
         /// Its kind.
         kind: u32,
@@ -110,6 +113,8 @@ struct Layout {
     rows: Option<std::ops::Range<usize>>,
     /// MAP.
     map: Option<std::ops::Range<usize>>,
+    /// FILTER.
+    filter: Option<std::ops::Range<usize>>,
 }
 
 impl Index {
@@ -124,10 +129,14 @@ impl Index {
         };
         let feeds = decode_feeds(part(layout.feeds, "feeds")?).ok_or(OpenError::Section("feeds"))?;
         let rows = rows::decode(part(layout.rows, "rows")?, feeds.len()).ok_or(OpenError::Section("rows"))?;
+        let filter = match layout.filter {
+            None => None,
+            some => Some(Filter::decode(part(some, "filter")?).ok_or(OpenError::Section("filter"))?),
+        };
         let range = layout.map.ok_or(OpenError::Section("map"))?;
         let map = Fst::new(Octets { from: range.start, to: range.end, file }).map_err(|_| OpenError::Section("map"))?;
         map.verify().map_err(|_| OpenError::Section("map"))?;
-        Ok(Self { map, rows, feeds })
+        Ok(Self { map, filter, rows, feeds })
     }
 
     /// Reads and opens the artifact at `path`.
@@ -173,10 +182,12 @@ impl Index {
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let feeds = encode_feeds(&self.feeds);
         let rows = rows::encode(&self.rows);
-        let sections =
-            [(kind::FEEDS, feeds.as_slice()), (kind::ROWS, rows.as_slice()), (kind::MAP, self.map.as_bytes())];
+        let filter = self.filter.as_ref().map(Filter::encode);
+        let mut sections =
+            vec![(kind::FEEDS, feeds.as_slice()), (kind::ROWS, rows.as_slice()), (kind::MAP, self.map.as_bytes())];
+        sections.extend(filter.as_deref().map(|filter| (kind::FILTER, filter)));
         let mut checksum = crc32fast::Hasher::new();
-        for (kind, octets) in sections {
+        for &(kind, octets) in &sections {
             checksum.update(&section_head(kind, octets));
             checksum.update(octets);
         }
@@ -195,7 +206,8 @@ impl Index {
 /// Kind, required, length.
 fn section_head(kind: u32, octets: &[u8]) -> [u8; SECTION_HEAD_OCTETS] {
     let mut head = [0; SECTION_HEAD_OCTETS];
-    let fields = kind.to_be_bytes().into_iter().chain(1_u32.to_be_bytes()).chain((octets.len() as u64).to_be_bytes());
+    let required = u32::from(kind != kind::FILTER).to_be_bytes();
+    let fields = kind.to_be_bytes().into_iter().chain(required).chain((octets.len() as u64).to_be_bytes());
     head.iter_mut().zip(fields).for_each(|(slot, octet)| *slot = octet);
     head
 }
@@ -233,6 +245,7 @@ fn read_layout(file: &[u8]) -> Result<Layout, OpenError> {
             kind::FEEDS => (&mut layout.feeds, "feeds"),
             kind::ROWS => (&mut layout.rows, "rows"),
             kind::MAP => (&mut layout.map, "map"),
+            kind::FILTER => (&mut layout.filter, "filter"),
             _ if required != 0 => return Err(OpenError::UnknownSection { kind }),
             _ => {
                 at = to;

@@ -7,6 +7,7 @@
 use fst::Streamer;
 use fst::raw::{Builder, Fst};
 
+use super::filter::Filter;
 use super::lookup::IndexedFeed;
 use super::rows::RowTable;
 use super::{FEEDS_MAX, FeedId, Index, Listing, Sorted, Verb, Verbs};
@@ -43,6 +44,8 @@ enum Cursor<'a> {
     Fresh {
         /// Whose listings they are.
         feed: FeedId,
+        /// How many keys it has.
+        length: usize,
         /// What is left.
         rest: Box<dyn Iterator<Item = (&'a [u8], Verbs)> + 'a>,
         /// The key and verbs it stands at.
@@ -66,6 +69,14 @@ enum Cursor<'a> {
 }
 
 impl Cursor<'_> {
+    /// How many keys it goes over at most.
+    fn len(&self) -> usize {
+        match self {
+            Self::Fresh { length, .. } => *length,
+            Self::Old { index, .. } => index.keys(),
+        }
+    }
+
     /// The key it stands at.
     fn key(&self) -> Option<&[u8]> {
         match self {
@@ -160,6 +171,7 @@ impl Index {
         }
         let mut cursors = cursors(feeds);
         let mut builder = Builder::memory();
+        let mut filter = Filter::with_room(cursors.iter().map(Cursor::len).sum());
         let mut table = RowTable::default();
         let mut ancestors = Ancestors::default();
         let (mut key, mut listings, mut seen) = (Vec::new(), Vec::new(), 0_u64);
@@ -188,13 +200,14 @@ impl Index {
             }
             let row = table.intern(&listings).ok_or(BuildError::Rows)?;
             builder.insert(&key, row).map_err(BuildError::Map)?;
+            filter.insert(&key);
             ancestors.push(&key, &listings);
         }
         let octets = builder.into_inner().map_err(BuildError::Map)?;
         let map = Fst::new(octets.into()).map_err(BuildError::Map)?;
         map.verify().map_err(BuildError::Verify)?;
         let feeds = feeds.iter().map(|&(name, entries, _)| IndexedFeed { name: name.to_owned(), entries }).collect();
-        Ok(Self { map, rows: table.into_rows(), feeds })
+        Ok(Self { map, filter: Some(filter), rows: table.into_rows(), feeds })
     }
 }
 
@@ -207,7 +220,7 @@ fn cursors<'a>(feeds: &[(&str, u64, Kept<'a>)]) -> Vec<Cursor<'a>> {
             Kept::New(sorted) => {
                 let mut rest = Box::new(sorted.iter());
                 let at = rest.next();
-                cursors.push(Cursor::Fresh { feed, rest, at });
+                cursors.push(Cursor::Fresh { feed, length: sorted.len(), rest, at });
             }
             Kept::Old(old, old_feed) => {
                 let known = cursors.iter_mut().find_map(|cursor| match cursor {

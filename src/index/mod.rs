@@ -6,6 +6,7 @@
 mod artifact;
 mod build;
 mod entries;
+mod filter;
 mod lookup;
 #[cfg(test)]
 mod model;

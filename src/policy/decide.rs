@@ -133,6 +133,9 @@ impl Policy {
     #[inline]
     #[must_use]
     pub fn decide(&self, name: &NameRef<'_>) -> Decision {
+        if !self.index.may_list(name) {
+            return Decision::UNLISTED;
+        }
         self.decide_within::<NEAR>(name)
             .or_else(|| self.decide_within::<{ LABELS_MAX + 1 }>(name))
             .unwrap_or(Decision::UNLISTED)

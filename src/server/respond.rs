@@ -170,7 +170,7 @@ impl Responder {
             };
             self.count_reply(rcode, reply)
         };
-        // RFC 5358 §4: "IP address based authorization … Query replies that are not authorized should be refused"; RFC 8914 §4.19.
+        // RFC 5358 §4: recursion is for one's own clients, known by their addresses; RFC 8914 §4.19.
         if !rules.access.allows(client) {
             return Err(refuse(Counted::Refused, Rcode::Refused, Some(Ede::PROHIBITED)));
         }
@@ -219,7 +219,7 @@ impl Responder {
 
     /// Between policy and cache: what no upstream is asked for.
     fn answer_unasked(&self, turn: &mut Turn<'_, '_>) -> Option<Option<usize>> {
-        // RFC 8482 §4.2: "a conforming responder may … synthesize an HINFO RRset".
+        // RFC 8482 §4.2: ANY may be answered with a synthesised HINFO.
         if turn.query.qtype == rtype::ANY {
             self.count(turn.transport, Counted::Zone);
             let mut writer = Writer::reply(turn.out, turn.query, Rcode::NoError, ReplyFlags::default());

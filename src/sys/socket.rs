@@ -90,7 +90,7 @@ pub fn bind_udp(address: SocketAddr, receive_octets: usize) -> io::Result<UdpSoc
         set_option(&socket, level, option, 1)?;
     }
     if address.is_ipv4() {
-        // Never fragment by a path MTU an attacker forged (RFC 9715 §3.1, R1): replies are at most 1232 octets anyway.
+        // Never fragment by a path MTU an attacker forged (RFC 9715 §3.1): replies are at most 1232 octets anyway.
         set_option(&socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT)?;
     }
     socket.bind(&address.into())?;
