@@ -104,7 +104,7 @@ pub fn explain_offline(
         return Err(ReloadError::Feeds(troubles).into());
     }
     let zones = Zones::build(&settings.zones).map_err(StartError::Zones)?;
-    let policy = Policy::new(feeds.index, settings.policy_feeds.clone(), settings.sink.clone());
+    let policy = Policy::new(feeds.indexes(), settings.policy_feeds.clone(), settings.sink.clone());
     let rules = Rules {
         generation: 0,
         access: Access::new(&settings.access),

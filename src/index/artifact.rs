@@ -17,7 +17,7 @@ use fst::raw::Fst;
 
 use super::filter::Filter;
 use super::lookup::IndexedFeed;
-use super::{FEEDS_MAX, Index, rows};
+use super::{FEEDS_MAX, FeedId, Index, rows};
 
 /// The first octets of every artifact.
 pub const MAGIC: [u8; 8] = *b"\x89CENOTE\n";
@@ -36,7 +36,7 @@ const FEED_NAME_OCTETS_MAX: usize = 64;
 
 /// Kinds of sections.
 mod kind {
-    /// A count, then for each feed its entries (u64), its name's length (u8) and its name.
+    /// A count, then for each feed its place (u8), its entries (u64), its name's length (u8) and its name.
     pub(super) const FEEDS: u32 = 1;
     /// See `rows::encode`.
     pub(super) const ROWS: u32 = 2;
@@ -128,7 +128,8 @@ impl Index {
             range.and_then(|range| file.get(range)).ok_or(OpenError::Section(what))
         };
         let feeds = decode_feeds(part(layout.feeds, "feeds")?).ok_or(OpenError::Section("feeds"))?;
-        let rows = rows::decode(part(layout.rows, "rows")?, feeds.len()).ok_or(OpenError::Section("rows"))?;
+        let held = feeds.iter().fold(0, |held, feed| held | feed.id.bit());
+        let rows = rows::decode(part(layout.rows, "rows")?, held).ok_or(OpenError::Section("rows"))?;
         let filter = match layout.filter {
             None => None,
             some => Some(Filter::decode(part(some, "filter")?).ok_or(OpenError::Section("filter"))?),
@@ -266,6 +267,7 @@ fn encode_feeds(feeds: &[IndexedFeed]) -> Vec<u8> {
     for feed in feeds {
         let name = feed.name.as_bytes();
         let name = name.get(..name.len().min(FEED_NAME_OCTETS_MAX)).unwrap_or_default();
+        octets.push(u8::try_from(feed.id.index()).unwrap_or(u8::MAX));
         octets.extend_from_slice(&feed.entries.to_be_bytes());
         octets.push(u8::try_from(name.len()).unwrap_or(0));
         octets.extend_from_slice(name);
@@ -281,14 +283,16 @@ fn decode_feeds(octets: &[u8]) -> Option<Vec<IndexedFeed>> {
     }
     let mut feeds = Vec::new();
     for _ in 0..count {
-        let (entries, tail) = rest.split_first_chunk::<8>()?;
+        let (&id, tail) = rest.split_first()?;
+        let id = FeedId::new(usize::from(id))?;
+        let (entries, tail) = tail.split_first_chunk::<8>()?;
         let (&length, tail) = tail.split_first()?;
         let (name, tail) = tail.split_at_checked(usize::from(length))?;
         let name = std::str::from_utf8(name).ok()?.to_owned();
-        feeds.push(IndexedFeed { name, entries: u64::from_be_bytes(*entries) });
+        feeds.push(IndexedFeed { id, name, entries: u64::from_be_bytes(*entries) });
         rest = tail;
     }
-    rest.is_empty().then_some(feeds)
+    (rest.is_empty() && feeds.is_sorted_by(|a, b| a.id < b.id)).then_some(feeds)
 }
 
 /// A file that goes away unless it was renamed.

@@ -87,7 +87,7 @@ impl Filter {
     #[inline]
     fn place(&self, hash: u64) -> usize {
         // Multiply-shift: the high bits choose the block, the low ones the bits in it.
-        usize::try_from(u128::from(hash) * self.blocks.len() as u128 >> 64).unwrap_or(0)
+        usize::try_from((u128::from(hash) * self.blocks.len() as u128) >> 64).unwrap_or(0)
     }
 
     /// The word and the bit of each probe.

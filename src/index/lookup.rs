@@ -5,12 +5,16 @@
 
 use fst::raw::{Fst, Output};
 
-use super::{Row, artifact::Octets, filter::Filter};
+use super::artifact::Octets;
+use super::filter::Filter;
+use super::{FeedId, Row};
 use crate::name::{NameRef, fold};
 
 /// One feed as the index knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexedFeed {
+    /// Its place among all feeds.
+    pub id: FeedId,
     /// The operator's name for it.
     pub name: String,
     /// Distinct indicators, those a parent makes redundant included.
@@ -25,7 +29,7 @@ pub struct Index {
     pub(super) filter: Option<Filter>,
     /// By number.
     pub(super) rows: Vec<Row>,
-    /// By place.
+    /// By place; not all places need be here.
     pub(super) feeds: Vec<IndexedFeed>,
 }
 
@@ -88,14 +92,15 @@ impl Index {
         &self.feeds
     }
 
-    /// The same index as one feed called `name`: what an artifact is when it is a feed's source. The map is not touched.
+    /// The same index as one feed, `name` at place `id`: what an artifact is when it is a feed's source. The map is not touched.
     #[must_use]
-    pub fn into_one_feed(self, name: &str) -> Self {
+    pub fn into_one_feed(self, id: FeedId, name: &str) -> Self {
         let entries = match self.feeds.as_slice() {
             [only] => only.entries,
             _ => self.map.len() as u64,
         };
-        let rows = self.rows.iter().map(Row::collapse).collect();
-        Self { map: self.map, filter: self.filter, rows, feeds: vec![IndexedFeed { name: name.to_owned(), entries }] }
+        let rows = self.rows.iter().map(|row| row.collapse(id)).collect();
+        let feeds = vec![IndexedFeed { id, name: name.to_owned(), entries }];
+        Self { map: self.map, filter: self.filter, rows, feeds }
     }
 }

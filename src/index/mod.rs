@@ -13,7 +13,7 @@ mod model;
 mod rows;
 
 pub use artifact::{ARTIFACT_OCTETS_MAX, MAGIC, OpenError};
-pub use build::{BuildError, Kept};
+pub use build::{BuildError, Kept, Part};
 pub use entries::{Entries, EntriesError, Lines, Sorted};
 pub use lookup::{Index, IndexedFeed};
 pub use rows::Row;
