@@ -139,7 +139,11 @@ fn fly(upstream: &Upstream<'_>, key: Key, cache: &CacheConfig) -> (Result<Arc<An
 fn check_answer(answer: &Answer, reply: &[u8], query: &Query<'_>) {
     assert!(answer.lifetime_secs() <= TTL_MAX_SECS);
     assert!(answer.size_bytes() <= size_of::<Answer>() + 2 * reply.len() + 32 * 255 + 512, "it may not grow far");
-    let oracle = Message::from_vec(reply);
+    let other_ttls = with_other_ttls(reply);
+    let walks = walks(&other_ttls);
+    let oracle = Message::from_vec(reply).ok().filter(|message| {
+        Message::from_vec(&other_ttls).is_ok_and(|other| bare(&other.answers) == bare(&message.answers))
+    });
     let mut out = vec![0; STREAM_OCTETS_MAX];
     for (later_secs, limit) in [(0, STREAM_OCTETS_MAX), (0, 1232), (100, 512)] {
         let Some(written) = answer.write(query, NOW_MS + later_secs * 1000, &mut out, limit) else {
@@ -151,31 +155,48 @@ fn check_answer(answer: &Answer, reply: &[u8], query: &Query<'_>) {
         let question = read_question(octets).unwrap();
         let mut records = 0;
         for record in Records::after(octets, &question) {
-            let record = record.unwrap();
             records += 1;
+            let record = match record {
+                Ok(record) => record,
+                Err(error) if walks => panic!("what could be walked no longer can: {error}"),
+                Err(_) => break,
+            };
             assert!(record.rtype == rtype::OPT || record.ttl <= TTL_MAX_SECS, "a TTL of {} s", record.ttl);
         }
         if written.truncated {
             assert!(records <= 1, "nothing but an OPT");
             continue;
         }
-        if let Ok(oracle) = &oracle {
+        if let Some(oracle) = &oracle {
             let message = Message::from_vec(octets).unwrap();
-            same(&oracle.answers, &message.answers);
-            same(&oracle.authorities, &message.authorities);
+            assert_eq!(bare(&oracle.answers), bare(&message.answers));
+            assert_eq!(bare(&oracle.authorities), bare(&message.authorities));
         }
     }
     assert!(answer.targets().count() <= usize::from(answer.count(Section::Answer)));
 }
 
-/// The same records but for their TTLs.
-fn same(theirs: &[Record], ours: &[Record]) {
-    let bare = |records: &[Record]| -> Vec<(String, u16, u16, RData)> {
-        let bare = |record: &Record| {
-            let name = record.name.to_lowercase().to_ascii();
-            (name, u16::from(record.dns_class), u16::from(record.record_type()), record.data.clone())
-        };
-        records.iter().map(bare).collect()
+/// Whether all records of `message` can be walked.
+fn walks(message: &[u8]) -> bool {
+    read_question(message).is_ok_and(|question| Records::after(message, &question).all(|record| record.is_ok()))
+}
+
+/// The same message with other TTLs. A name that is made of a TTL's octets is another name there, or none: of messages with such names nothing
+/// can be asked, since a cache must change TTLs.
+fn with_other_ttls(message: &[u8]) -> Vec<u8> {
+    let mut other = message.to_vec();
+    let Ok(question) = read_question(message) else { return other };
+    for record in Records::after(message, &question).flatten().filter(|record| record.rtype != rtype::OPT) {
+        other[record.ttl_at..record.ttl_at + 4].fill(0xff);
+    }
+    other
+}
+
+/// Records without their TTLs.
+fn bare(records: &[Record]) -> Vec<(String, u16, u16, RData)> {
+    let bare = |record: &Record| {
+        let name = record.name.to_lowercase().to_ascii();
+        (name, u16::from(record.dns_class), u16::from(record.record_type()), record.data.clone())
     };
-    assert_eq!(bare(theirs), bare(ours));
+    records.iter().map(bare).collect()
 }

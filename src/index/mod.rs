@@ -10,6 +10,7 @@ mod lookup;
 #[cfg(test)]
 mod model;
 mod rows;
+mod sound;
 
 pub use artifact::{ARTIFACT_OCTETS_MAX, MAGIC, OpenError};
 pub use build::{BuildError, Kept};
