@@ -131,6 +131,7 @@ fn feed_format() {
     ] {
         write("feed_format", name, &[&[number], text.as_bytes()].concat());
         write("feed_format", &format!("{name}-trusted"), &[&[number | 4], text.as_bytes()].concat());
+        write("feed_format", &format!("{name}-indexed"), &[&[number | 8], text.as_bytes()].concat());
     }
     write("feed_format", "not-text", &[&[1][..], b"a\0b\xca\xfe.com\n\r\r\nx.example\n"].concat());
     write("feed_format", "long-line", &[&[0][..], &b"0.0.0.0 x.example ".repeat(500), b"\ny.example"].concat());

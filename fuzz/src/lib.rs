@@ -9,8 +9,11 @@ pub mod index_model;
 pub mod respond;
 pub mod upstream_reply;
 
-/// The targets, by name.
-pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+/// A target's name, and what it does with its input.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// The targets.
+pub const TARGETS: [Target; 5] = [
     ("artifact_open", artifact_open::run),
     ("feed_format", feed_format::run),
     ("index_model", index_model::run),

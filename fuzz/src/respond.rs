@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 
-use cenote::cache::{Answer, Config as CacheConfig, Local, Seed, Shared};
+use cenote::cache::{Answer, Config as CacheConfig, Key, Local, Seed, Shared};
 use cenote::feed::{TextFormat, read_text};
 use cenote::index::{Index, Kept, Sorted};
 use cenote::metrics::{Outcome as Counted, Shard, Transport};
@@ -82,13 +82,13 @@ struct Scene<'d> {
 
 impl Scene<'_> {
     /// The reply to the packet, checked; `Err` if it is to be forwarded.
-    fn respond(&mut self) -> Result<Option<Vec<u8>>, cenote::cache::Key> {
+    fn respond(&mut self) -> Result<Option<Vec<u8>>, Box<Key>> {
         let before = self.counted();
         let outcome = self.responder.respond(self.rules, self.packet, self.client, NOW_MS, &mut self.out);
         let (reply, counts) = match outcome {
             Outcome::Silence => (Ok(None), 1),
             Outcome::Reply(octets) => (Ok(Some(self.out[..octets].to_vec())), 1),
-            Outcome::Forward(miss) => (Err(miss.key), 0),
+            Outcome::Forward(miss) => (Err(Box::new(miss.key)), 0),
         };
         assert_eq!(self.counted() - before, counts, "each packet ends in one outcome");
         if let Ok(reply) = &reply {
