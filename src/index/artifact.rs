@@ -6,7 +6,7 @@
 //!
 //! Numbers are big-endian. A section whose kind is unknown is passed over, unless it is required: then the file is refused. The file
 //! is read into memory, never mapped: a file cut short under a map is a SIGBUS. Nothing is looked up before both the file's and the
-//! map's own checksum hold: an `Fst` over damaged octets may panic or, worse, be silently wrong.
+//! map's own checksum hold and every node was looked at: an `Fst` over other octets may panic or, worse, be silently wrong.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -17,6 +17,7 @@ use fst::raw::Fst;
 
 use super::filter::Filter;
 use super::lookup::IndexedFeed;
+use super::sound::is_sound;
 use super::{FEEDS_MAX, FeedId, Index, rows};
 
 /// The first octets of every artifact.
@@ -137,6 +138,9 @@ impl Index {
         let range = layout.map.ok_or(OpenError::Section("map"))?;
         let map = Fst::new(Octets { from: range.start, to: range.end, file }).map_err(|_| OpenError::Section("map"))?;
         map.verify().map_err(|_| OpenError::Section("map"))?;
+        if !is_sound(map.as_bytes(), rows.len()) {
+            return Err(OpenError::Section("map"));
+        }
         Ok(Self { map, filter, rows, feeds })
     }
 

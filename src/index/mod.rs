@@ -11,6 +11,7 @@ mod lookup;
 #[cfg(test)]
 mod model;
 mod rows;
+mod sound;
 
 pub use artifact::{ARTIFACT_OCTETS_MAX, MAGIC, OpenError};
 pub use build::{BuildError, Kept, Part};
