@@ -1,3 +1,26 @@
 //! One binary for everything that is tested from outside a room.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::print_stderr,
+    reason = "a test that is wrong about what it got should fail there"
+)]
+
+mod harness;
+
+mod canary;
+mod forward;
+mod ladder;
+mod metrics;
+mod process;
+mod reload;
 mod rooms;
+mod sink;
+mod stream;
+mod wildcard;
+mod zones;
