@@ -89,6 +89,11 @@ fn ask_everything(serving: &Serving) -> String {
     texts
 }
 
+/// The lines that hold a word, in whatever letters.
+fn lines_with<'t>(text: &'t str, word: &str) -> Vec<&'t str> {
+    text.lines().filter(|line| line.to_lowercase().contains(word)).collect()
+}
+
 #[test]
 fn no_name_and_no_client_in_anything_emitted() {
     let upstream = Upstream::start();
@@ -106,6 +111,11 @@ fn no_name_and_no_client_in_anything_emitted() {
     for name in ["canary-listed.test", "canary.elsewhere.test"] {
         let explained = run(&["explain", name, "--client", CLIENTS[0], "--socket", &socket]);
         assert!(explained.status.success(), "{explained:?}");
+        let text = String::from_utf8(explained.stdout).unwrap();
+        assert!(
+            !lines_with(&text, CANARY).is_empty() && !lines_with(&text, CLIENTS[0]).is_empty(),
+            "the search finds nothing"
+        );
     }
 
     // Reloads: by the watch, one that goes well with more refused, one that shrank, a zone and a configuration that are wrong.
@@ -134,7 +144,7 @@ fn no_name_and_no_client_in_anything_emitted() {
 
     assert!(serving.log().contains(" INFO cenote::") && serving.log().contains("ERROR cenote::"), "the log was off");
     for word in CLIENTS.iter().chain(&[CANARY]) {
-        let found: Vec<&str> = emitted.lines().filter(|line| line.to_lowercase().contains(word)).collect();
+        let found = lines_with(&emitted, word);
         assert!(found.is_empty(), "{word} was emitted: {found:#?}");
     }
 }

@@ -1,6 +1,6 @@
 //! What is forwarded: asked once, of whom, what is believed, what is kept, and how it fits.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Instant;
 
 use hickory_proto::op::{Message, ResponseCode};
@@ -11,6 +11,11 @@ use crate::harness::{Ask, BOTH, House, Plan, Upstream, Via, eventually, sum};
 /// A server that asks these.
 fn house(upstreams: &[&Upstream]) -> House {
     Plan::new().upstreams(upstreams).feed("ads", "listed.test\n").start()
+}
+
+/// An address at which nobody listens: no other test here uses its network.
+fn nobody() -> SocketAddr {
+    UdpSocket::bind("127.7.7.8:0").unwrap().local_addr().unwrap()
 }
 
 #[test]
@@ -51,13 +56,16 @@ fn one_question_at_a_time_however_many_ask() {
     let upstream = Upstream::start();
     let house = house(&[&upstream]);
     let mut client = house.client(Via::Udp);
-    let asks: Vec<Ask> = (0..5).map(|_| Ask::a("hold.test")).collect();
+    let names = ["hold.test", "HOLD.test", "hold.TEST", "Hold.Test", "hold.test"];
+    let asks = names.map(|name| Ask::a(name).edns(if name == "HOLD.test" { 4096 } else { 512 }));
     asks.iter().for_each(|ask| client.send(&ask.octets()));
     upstream.wait_for("hold.test", 1);
     eventually("four of five wait for the first", || house.metric("cenote_coalesced_total") == 4);
     upstream.release();
-    for _ in &asks {
-        assert!(client.receive().is_upstreams());
+    for (ask, name) in asks.iter().zip(names) {
+        let reply = client.receive();
+        assert!(reply.is_upstreams() && reply.octets[..2] == ask.octets()[..2], "{reply:?}");
+        assert_eq!(reply.message.queries[0].name.to_ascii(), format!("{name}."), "each in its own letters");
     }
     assert_eq!(upstream.seen("hold.test"), 1);
 }
@@ -77,7 +85,7 @@ fn streams_meet_at_one_worker() {
 
 #[test]
 fn the_next_upstream_is_asked_when_one_is_silent_fails_or_is_gone() {
-    let gone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = nobody();
     for first in [Some(upstream::silent as upstream::Script), Some(upstream::failing), None] {
         let (second, first) = (Upstream::start(), first.map(Upstream::with));
         let servers = [first.as_ref().map_or(gone, |first| first.at), second.at].map(|at| at.to_string());
@@ -113,13 +121,18 @@ fn an_upstreams_error_goes_on_without_its_text() {
 
 #[test]
 fn with_nobody_to_answer_it_is_servfail_and_listed_names_are_still_sunk() {
-    let silent = Upstream::with(upstream::silent);
+    let (silent, gone) = (Upstream::with(upstream::silent), nobody());
     let plan = || Plan::new().feed("ads", "listed.test\n").key("upstream", "timeout-ms = 50");
-    let houses = [plan().upstreams(&[&silent]).key("upstream", "budget-ms = 120").start(), plan().start()];
-    for (house, via) in houses.iter().flat_map(|house| BOTH.map(|via| (house, via))) {
-        let reply = house.ask(via, &Ask::a("other.test").edns(1232));
-        assert_eq!((reply.rcode(), reply.ede_code()), (ResponseCode::ServFail, Some(22)), "{via:?} {reply:?}");
-        assert!(house.ask(via, &Ask::a("www.listed.test")).is_sunk());
+    for (house, ede) in [
+        (plan().upstreams(&[&silent]).key("upstream", "budget-ms = 120").start(), 22),
+        (plan().key("upstream", &format!("servers = ['{gone}']")).start(), 23),
+        (plan().start(), 22),
+    ] {
+        for via in BOTH {
+            let reply = house.ask(via, &Ask::a("other.test").edns(1232));
+            assert_eq!((reply.rcode(), reply.ede_code()), (ResponseCode::ServFail, Some(ede)), "{via:?} {reply:?}");
+            assert!(house.ask(via, &Ask::a("www.listed.test")).is_sunk());
+        }
     }
 }
 

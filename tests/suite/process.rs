@@ -1,6 +1,7 @@
 //! The program as people run it: how it starts, what it says, how it ends.
 
 use std::fs;
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -34,7 +35,7 @@ fn it_ends_in_time_and_answers_what_is_in_flight() {
         upstream.wait_for(name, 1);
     }
     serving.signal(Signal::TERM);
-    eventually("no stream is accepted any more", || std::net::TcpStream::connect(serving.at()).is_err());
+    eventually("no stream is accepted any more", || TcpStream::connect(serving.at()).is_err());
     let released = Instant::now();
     upstream.release();
     assert!(clients.iter_mut().all(|client| client.receive().is_upstreams()));
@@ -63,13 +64,24 @@ fn it_ends_in_time_though_an_upstream_never_answers() {
 }
 
 #[test]
-fn a_port_in_use_is_one_clear_error() {
-    let plan = Plan::new();
-    let serving = Serving::start(&plan.write(), &[]);
-    let second = Plan::new().key("server", &format!("listen = ['{}']", serving.at()));
-    let (out, err) = ends(1, &["serve", "--config", &second.write().display().to_string()]);
-    assert!(out.is_empty() && err.lines().count() == 1, "{err}");
-    assert!(err.starts_with("cenote: ") && err.contains(&serving.at().to_string()) && err.contains("in use"), "{err}");
+fn an_address_in_use_is_one_clear_error() {
+    let serving = Serving::start(&Plan::new().write(), &[]);
+    let (udp, tcp) = (UdpSocket::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    for (section, taken) in [
+        // Its sockets share their port with whoever asks the kernel to: the probe must find it.
+        ("server", serving.at()),
+        ("server", udp.local_addr().unwrap()),
+        ("server", tcp.local_addr().unwrap()),
+        ("metrics", tcp.local_addr().unwrap()),
+    ] {
+        let value = if section == "server" { format!("['{taken}']") } else { format!("'{taken}'") };
+        let plan = Plan::new().key(section, &format!("listen = {value}"));
+        let (out, err) = ends(1, &["serve", "--config", &plan.write().display().to_string()]);
+        assert!(out.is_empty() && err.lines().count() == 1, "{section}: {err}");
+        let told =
+            err.starts_with("cenote: ") && err.contains(&taken.to_string()) && err.to_lowercase().contains("in use");
+        assert!(told, "{section}: {err}");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ const ZONE: &str = "@ 60 SOA ns host 1 2 3 4 5\n@ 60 NS ns\nns 60 A 192.0.2.1\n"
 
 /// A server with one feed of four names, and a zone.
 fn house() -> House {
-    let plan = Plan::new().key("upstream", "servers = ['127.0.0.1:9']");
+    let plan = Plan::new().key("upstream", "servers = ['127.7.7.8:9']");
     plan.feed("ads", "one.test\ntwo.test\nthree.test\nfour.test\n").zone("corp.test", ZONE).start()
 }
 

@@ -229,7 +229,8 @@ impl Client {
     /// Ends the stream's sending half.
     pub fn finish(&mut self) {
         if let Self::Tcp(stream) = self {
-            stream.shutdown(Shutdown::Write).unwrap();
+            // The other end may have closed it already.
+            stream.shutdown(Shutdown::Write).ok();
         }
     }
 
