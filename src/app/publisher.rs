@@ -2,7 +2,7 @@
 //!
 //! Configuration and feeds form one generation. It is built aside and swapped whole; whatever goes wrong, the generation in force stays.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::feeds::{FeedSet, FeedTrouble, Progress, load_feeds};
 use crate::config::{self, Faults, Settings};
-use crate::feed::{Report, Source, Watch};
+use crate::feed::{Report, Source, Stat, Watch};
 use crate::index::BuildError;
 use crate::metrics::{Gauges, Metrics};
 use crate::policy::{Live, Policy};
@@ -77,6 +77,8 @@ pub(super) struct Publisher {
     pub(super) metrics: Arc<Metrics>,
     /// The feeds in force; `None` before the first load.
     pub(super) feeds: Option<FeedSet>,
+    /// What every file looked like before it was last read, in the order of `files`.
+    pub(super) seen: Vec<Option<Stat>>,
     /// The zones in force.
     pub(super) zones: Arc<Zones>,
     /// The number in force.
@@ -88,6 +90,7 @@ pub(super) struct Publisher {
 impl Publisher {
     /// The first load: a feed that cannot be taken is an error, for nothing older protects anybody.
     pub(super) fn first_load(&mut self, progress: Progress<'_>) -> Result<Reloaded, ReloadError> {
+        self.seen = look(&self.files());
         let (feeds, troubles) = load_feeds(&self.settings.feeds, None, progress)?;
         if !troubles.is_empty() {
             return Err(ReloadError::Feeds(troubles));
@@ -139,10 +142,13 @@ impl Publisher {
 
     /// As [`Self::reload`]; an error leaves everything as it was.
     fn try_reload(&mut self) -> Result<Reloaded, ReloadError> {
+        let config_seen: Vec<_> = self.config_file.iter().map(|file| Stat::of(file)).collect();
         let settings = match &self.config_file {
             Some(file) => config::load(file)?,
             None => self.settings.clone(),
         };
+        let mut seen = look(&files(self.config_file.as_deref(), &settings));
+        seen.splice(..config_seen.len(), config_seen);
         let zones = Arc::new(Zones::build(&settings.zones).map_err(ReloadError::Zones)?);
         let (feeds, troubles) = load_feeds(&settings.feeds, self.feeds.as_ref(), &mut |_, _, _| ())?;
         let mut notes: Vec<String> = troubles.iter().map(|trouble| super::chain(trouble)).collect();
@@ -159,6 +165,7 @@ impl Publisher {
             ..settings
         };
         self.zones = zones;
+        self.seen = seen;
         self.feeds = Some(feeds);
         self.publish();
         notes.extend(self.notes());
@@ -215,21 +222,21 @@ impl Publisher {
 
     /// Every file that makes a generation.
     fn files(&self) -> Vec<PathBuf> {
-        let feeds = self.settings.feeds.iter().filter_map(|feed| match &feed.source {
-            Source::File(path) => Some(path.clone()),
-            Source::Sample => None,
-        });
-        let zones = self.settings.zones.zones.iter().map(|zone| zone.file.clone());
-        self.config_file.iter().cloned().chain(feeds).chain(zones).collect()
+        files(self.config_file.as_deref(), &self.settings)
     }
 
-    /// Watches the files; a change that has come to rest is a reload. Without a watch there is still SIGHUP.
+    /// Watches the files; a change that has come to rest is a reload, and so is one since they were read. Without a watch there is still
+    /// SIGHUP.
     fn watch(&self, tasks: &Sender<Task>) -> Option<Watch> {
         let files = self.files();
         if files.is_empty() {
             return None;
         }
         let (watch, changes) = Watch::start(files).inspect_err(warn_unwatched).ok()?;
+        if look(&self.files()) != self.seen {
+            // Refused only once the publisher is gone.
+            tasks.send(Task::Reload(None)).ok();
+        }
         let tasks = tasks.clone();
         let relay = move || {
             // Ends with the watch, or with the publisher.
@@ -238,6 +245,21 @@ impl Publisher {
         thread::Builder::new().name("cenote-changes".to_owned()).spawn(relay).ok()?;
         Some(watch)
     }
+}
+
+/// Every file that makes a generation: the configuration first, then feeds and zones.
+fn files(config_file: Option<&Path>, settings: &Settings) -> Vec<PathBuf> {
+    let feeds = settings.feeds.iter().filter_map(|feed| match &feed.source {
+        Source::File(path) => Some(path.clone()),
+        Source::Sample => None,
+    });
+    let zones = settings.zones.zones.iter().map(|zone| zone.file.clone());
+    config_file.map(Path::to_owned).into_iter().chain(feeds).chain(zones).collect()
+}
+
+/// What files look like now.
+fn look(files: &[PathBuf]) -> Vec<Option<Stat>> {
+    files.iter().map(|file| Stat::of(file)).collect()
 }
 
 /// Says that files are not watched.

@@ -124,6 +124,7 @@ impl Server {
             posts: Arc::clone(&posts),
             metrics: Arc::clone(&metrics),
             feeds: None,
+            seen: Vec::new(),
             zones,
             generation: 0,
             reload_failures: 0,

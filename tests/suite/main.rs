@@ -1,13 +1,31 @@
 //! One binary for everything that is tested from outside a room.
 
-#[path = "../../fuzz/src/lib.rs"]
-#[allow(unreachable_pub, reason = "public for the fuzz targets, which are crates of their own")]
-#[allow(
+#![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "that is how a fuzz target says what does not hold"
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::print_stderr,
+    reason = "a test that is wrong about what it got should fail there"
 )]
+#![allow(unreachable_pub, reason = "the harness is a room like any other, though nothing is outside this binary")]
+
+mod harness;
+
+#[path = "../../fuzz/src/lib.rs"]
 mod fuzz;
+
+mod canary;
+mod forward;
 mod fuzz_seeds;
+mod ladder;
+mod metrics;
+mod process;
+mod reload;
 mod rooms;
+mod sink;
+mod stream;
+mod wildcard;
+mod zones;

@@ -1,0 +1,150 @@
+//! No query name and no client address in anything that is emitted: every path, at the loudest level, then a search through all of it.
+
+use std::net::IpAddr;
+
+use hickory_proto::op::{MessageType, OpCode};
+use rustix::process::Signal;
+
+use crate::harness::child::{Serving, run};
+use crate::harness::{Ask, BOTH, Client, Plan, Upstream, eventually, http, sum};
+
+/// In every name that is asked about, listed, refused, or in a zone.
+const CANARY: &str = "canary";
+/// A client that may ask, and one that may not.
+const CLIENTS: [&str; 2] = ["127.83.0.7", "127.200.0.9"];
+
+const ZONE: &str = "@ 60 SOA ns.canary host.canary 1 2 3 4 5\n@ 60 NS ns.canary\nns.canary 60 A 192.0.2.1\nalias 60 CNAME gone.canary\n";
+const FEED: &str =
+    "canary-listed.test\nwww.canary-listed.test\ncanary..refused\ncanary_\u{7f}\u{1}\ncanary.192.0.2.1/24\ncom\n";
+
+/// A server on every path's settings.
+fn plan(upstreams: &[&Upstream]) -> Plan {
+    let zone = "$ORIGIN canary-rpz.\n@ 60 SOA ns host 1 2 3 4 5\ncanary-nx.test 60 CNAME .\n24.0.2.0.192.rpz-ip 60 CNAME .\ncanary-odd 60 A 1\n";
+    Plan::new()
+        .upstreams(upstreams)
+        .zone("canary-zone.test", ZONE)
+        .feed_with("plain", FEED, "format = 'plain'")
+        .feed_with("rpz", zone, "format = 'rpz'")
+        .feed_with("observed", "canary-observed.test\n", "action = 'observe'")
+        .feed_with("silent", "canary-silent.test\n", "action = 'drop'")
+        .key("access", "allow = ['127.0.0.0/9']")
+        .key("metrics", "listen = '127.0.0.1:0'")
+        .key("admin", "socket = 'admin.sock'")
+        .key("upstream", "timeout-ms = 50")
+        .key("upstream", "budget-ms = 150")
+        .key("server", "tcp-idle-secs = 1")
+}
+
+/// Asks everything there is to ask; gives the texts of all extended errors.
+fn ask_everything(serving: &Serving) -> String {
+    let mut texts = String::new();
+    for (via, own) in BOTH.iter().flat_map(|&via| CLIENTS.map(|own| (via, own.parse::<IpAddr>().unwrap()))) {
+        let mut client = Client::from(own, via, serving.at());
+        for name in [
+            "canary-listed.test",
+            "deep.canary-listed.test",
+            "canary-nx.test",
+            "canary-observed.test",
+            "ns.canary.canary-zone.test",
+            "gone.canary.canary-zone.test",
+            "alias.canary-zone.test",
+            "canary.localhost",
+            "canary.onion",
+            "canary.test",
+            "canary.test",
+            "nx.canary.test",
+            "nodata.canary.test",
+            "servfail.canary.test",
+            "drop.canary.test",
+            "tc.canary.test",
+            "big.canary.test",
+            "forged-id.canary.test",
+            "forged-question.canary.test",
+            "case.canary-with-letters.test",
+            "alias-canary-test.fine.test",
+            "alias2-canary-listed.test.fine.test",
+        ] {
+            for qtype in ["A", "TXT", "ANY", "AXFR"] {
+                let reply = client.ask(&Ask::new(name, qtype).dnssec_ok());
+                texts.extend(reply.ede().map(|(_, text)| text));
+                client.ask(&Ask::new(name, qtype).no_rd());
+            }
+        }
+        let odd = |change: fn(&mut hickory_proto::op::Message)| Ask::a("canary.test").with(change).octets();
+        client.send(&odd(|message| message.metadata.op_code = OpCode::Update));
+        client.receive();
+        client.send(&odd(|message| message.queries.push(message.queries[0].clone())));
+        client.receive();
+        client.assert_silence(&odd(|message| message.metadata.message_type = MessageType::Response));
+        if own == CLIENTS[0].parse::<IpAddr>().unwrap() {
+            client.assert_silence(&Ask::a("canary-silent.test").octets());
+        }
+        let whole = Ask::a("canary.test").octets();
+        for length in 12..whole.len() {
+            client.send(&whole[..length]);
+            client.receive_octets().unwrap();
+        }
+        client.send_raw(b"\0\x06canary");
+    }
+    texts
+}
+
+/// The lines that hold a word, in whatever letters.
+fn lines_with<'t>(text: &'t str, word: &str) -> Vec<&'t str> {
+    text.lines().filter(|line| line.to_lowercase().contains(word)).collect()
+}
+
+#[test]
+fn no_name_and_no_client_in_anything_emitted() {
+    let upstream = Upstream::start();
+    let plan = plan(&[&upstream]);
+    let mut serving = Serving::start(&plan.write(), &["--log", "trace"]);
+    let mut emitted = ask_everything(&serving);
+    let get = |emitted: &mut String| {
+        ["/metrics", "/healthz", "/readyz", "/canary"]
+            .iter()
+            .for_each(|path| *emitted += &http(serving.http(), path).1);
+    };
+    get(&mut emitted);
+
+    let socket = plan.path("admin.sock");
+    for name in ["canary-listed.test", "canary.elsewhere.test"] {
+        let explained = run(&["explain", name, "--client", CLIENTS[0], "--socket", &socket]);
+        assert!(explained.status.success(), "{explained:?}");
+        let text = String::from_utf8(explained.stdout).unwrap();
+        assert!(
+            !lines_with(&text, CANARY).is_empty() && !lines_with(&text, CLIENTS[0]).is_empty(),
+            "the search finds nothing"
+        );
+    }
+
+    // Reloads: by the watch, one that goes well with more refused, one that shrank, a zone and a configuration that are wrong.
+    let (grown, shrunk) = (format!("{FEED}canary-more.test\ncanary more\n"), "canary..refused\n");
+    for (file, text, said) in [
+        ("plain", grown.as_str(), "a new generation"),
+        ("plain", shrunk, "feed plain"),
+        ("canary-zone.test.zone", "@ 60 SOA canary\ncanary canary canary\n", "a zone is wrong"),
+        (
+            "cenote.toml",
+            "canary = 1\n[[zone]]\nname = 'canary..wrong'\nfile = 'canary'\n",
+            "the configuration is wrong",
+        ),
+    ] {
+        let before = serving.log().matches(said).count();
+        plan.replace(file, text);
+        serving.signal(Signal::HUP);
+        eventually(said, || serving.log().matches(said).count() > before);
+    }
+    emitted += &ask_everything(&serving);
+    get(&mut emitted);
+    assert!(sum(&emitted, "cenote_queries_total", "") > 400, "the queries did come");
+    serving.signal(Signal::TERM);
+    assert!(serving.end().success(), "{}", serving.said());
+    emitted += &serving.said();
+
+    assert!(serving.log().contains(" INFO cenote::") && serving.log().contains("ERROR cenote::"), "the log was off");
+    for word in CLIENTS.iter().chain(&[CANARY]) {
+        let found = lines_with(&emitted, word);
+        assert!(found.is_empty(), "{word} was emitted: {found:#?}");
+    }
+}

@@ -1,0 +1,128 @@
+//! The program itself as a child process: what it prints, where it listens, how it ends.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::eventually;
+
+/// The program.
+fn cenote() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cenote"));
+    command.env_remove("CENOTE_LOG").stdin(Stdio::null());
+    command
+}
+
+/// Runs a command to its end.
+pub fn run(args: &[&str]) -> Output {
+    cenote().args(args).output().unwrap()
+}
+
+/// What a stream has said so far.
+type Said = Arc<Mutex<String>>;
+
+/// A serving child; killed when it is dropped.
+pub struct Serving {
+    /// The process.
+    child: Child,
+    /// Standard output and error, so far.
+    said: [Said; 2],
+    /// Who reads them.
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Serving {
+    /// Starts `serve` with a configuration file and waits for the banner's last line.
+    pub fn start(config: &Path, args: &[&str]) -> Self {
+        let mut command = cenote();
+        command.arg("serve").arg("--config").arg(config).args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let said = [Said::default(), Said::default()];
+        let readers = vec![
+            follow(child.stdout.take().unwrap(), Arc::clone(&said[0])),
+            follow(child.stderr.take().unwrap(), Arc::clone(&said[1])),
+        ];
+        let mut serving = Self { child, said, readers };
+        eventually("the banner", || {
+            let ended = serving.child.try_wait().unwrap();
+            assert!(ended.is_none(), "it ended instead of serving: {}", serving.said());
+            serving.said[0].lock().unwrap().contains("\n  try ")
+        });
+        serving
+    }
+
+    /// All it has said: standard output, then standard error.
+    pub fn said(&self) -> String {
+        self.said.iter().map(|said| said.lock().unwrap().clone()).collect()
+    }
+
+    /// What the log has said.
+    pub fn log(&self) -> String {
+        self.said[1].lock().unwrap().clone()
+    }
+
+    /// A banner line's words behind its key.
+    fn line(&self, key: &str) -> String {
+        let said = self.said[0].lock().unwrap();
+        let line = said.lines().find_map(|line| line.trim().strip_prefix(key));
+        line.unwrap_or_else(|| panic!("no {key}: {said}")).trim().to_owned()
+    }
+
+    /// Where it answers.
+    pub fn at(&self) -> SocketAddr {
+        self.line("listens").split([' ', ',']).next().unwrap().parse().unwrap()
+    }
+
+    /// Where its metrics are.
+    pub fn http(&self) -> SocketAddr {
+        let line = self.line("http");
+        line.trim_start_matches("http://").trim_end_matches("/metrics").parse().unwrap()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub fn end(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the end of the process", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        status.unwrap()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // Gone already, if its test waited for its end.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Reads a stream to its end.
+fn follow(stream: impl Read + Send + 'static, said: Said) -> JoinHandle<()> {
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let mut said = said.lock().unwrap();
+            said.push_str(&line);
+            said.push('\n');
+        }
+    })
+}

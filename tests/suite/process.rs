@@ -1,0 +1,217 @@
+//! The program as people run it: how it starts, what it says, how it ends.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::harness::child::{Serving, run};
+use crate::harness::{Ask, BOTH, Client, Plan, Upstream, Via, eventually};
+
+/// Standard output and standard error.
+fn texts(output: &Output) -> (String, String) {
+    let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).unwrap();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+/// Runs a command that must end with this code; gives what it said.
+fn ends(code: i32, args: &[&str]) -> (String, String) {
+    let output = run(args);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {output:?}");
+    texts(&output)
+}
+
+#[test]
+fn it_ends_in_time_and_answers_what_is_in_flight() {
+    let upstream = Upstream::start();
+    let plan = Plan::new().upstreams(&[&upstream]).key("server", "drain-secs = 15");
+    let mut serving = Serving::start(&plan.write(), &[]);
+    let mut clients = BOTH.map(|via| Client::new(via, serving.at()));
+    for (client, name) in clients.iter_mut().zip(["hold.one.test", "hold.two.test"]) {
+        client.send(&Ask::a(name).octets());
+        upstream.wait_for(name, 1);
+    }
+    serving.signal(Signal::TERM);
+    eventually("no stream is accepted any more", || TcpStream::connect(serving.at()).is_err());
+    let released = Instant::now();
+    upstream.release();
+    assert!(clients.iter_mut().all(|client| client.receive().is_upstreams()));
+    assert_eq!(serving.end().code(), Some(0), "{}", serving.said());
+    assert!(
+        released.elapsed() < Duration::from_secs(10),
+        "it waited though nothing was left: {:?}",
+        released.elapsed()
+    );
+}
+
+#[test]
+fn it_ends_in_time_though_an_upstream_never_answers() {
+    let upstream = Upstream::start();
+    let plan = Plan::new().upstreams(&[&upstream]).key("server", "drain-secs = 1");
+    let mut serving = Serving::start(&plan.write(), &[]);
+    let mut clients = BOTH.map(|via| Client::new(via, serving.at()));
+    for (client, name) in clients.iter_mut().zip(["hold.one.test", "hold.two.test"]) {
+        client.send(&Ask::a(name).octets());
+        upstream.wait_for(name, 1);
+    }
+    let told = Instant::now();
+    serving.signal(Signal::INT);
+    assert_eq!(serving.end().code(), Some(0), "{}", serving.said());
+    assert!(told.elapsed() < Duration::from_secs(9), "{:?}", told.elapsed());
+}
+
+#[test]
+fn an_address_in_use_is_one_clear_error() {
+    let serving = Serving::start(&Plan::new().write(), &[]);
+    let (udp, tcp) = (UdpSocket::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    for (section, taken) in [
+        // Its sockets share their port with whoever asks the kernel to: the probe must find it.
+        ("server", serving.at()),
+        ("server", udp.local_addr().unwrap()),
+        ("server", tcp.local_addr().unwrap()),
+        ("metrics", tcp.local_addr().unwrap()),
+    ] {
+        let value = if section == "server" { format!("['{taken}']") } else { format!("'{taken}'") };
+        let plan = Plan::new().key(section, &format!("listen = {value}"));
+        let (out, err) = ends(1, &["serve", "--config", &plan.write().display().to_string()]);
+        assert!(out.is_empty() && err.lines().count() == 1, "{section}: {err}");
+        let told =
+            err.starts_with("cenote: ") && err.contains(&taken.to_string()) && err.to_lowercase().contains("in use");
+        assert!(told, "{section}: {err}");
+    }
+}
+
+#[test]
+fn faults_are_all_told_by_file_line_and_key() {
+    let plan = Plan::new();
+    let file = plan.write().display().to_string();
+    fs::write(&file, "[server]\nworkers = 'many'\nlissten = []\n[sinkhole]\nipv4 = '::1'\n[[feed]]\nname = 'A!'\n")
+        .unwrap();
+    for command in ["serve", "check"] {
+        let (out, err) = ends(78, &[command, "--config", &file]);
+        assert!(out.is_empty(), "{command}: {out}");
+        for fault in [
+            ":2: server.workers: expected",
+            ":3: server.lissten: expected",
+            ":5: sinkhole.ipv4: expected",
+            ":7: feed[0].name: expected",
+        ] {
+            assert!(
+                err.lines().any(|line| line.starts_with(&format!("{file}{fault}"))),
+                "{command}: {fault} in\n{err}"
+            );
+        }
+        assert!(err.contains("listen"), "a suggestion: {err}");
+    }
+}
+
+#[test]
+fn a_feed_that_cannot_be_read_is_a_clear_error() {
+    let plan = Plan::new().feed("ads", "listed.test\n");
+    let file = plan.write().display().to_string();
+    fs::remove_file(plan.path("ads")).unwrap();
+    for (command, code) in [("serve", 1), ("check", 78)] {
+        let (out, err) = ends(code, &[command, "--config", &file]);
+        assert!(out.is_empty() && err.lines().count() == 1, "{command}: {err}");
+        assert!(err.contains("feed ads") && err.contains(&plan.path("ads")), "{command}: {err}");
+    }
+}
+
+#[test]
+fn check_puts_every_line_in_its_bucket() {
+    let plan = Plan::new().feed_with("ads", "# c\n\na.test\nb.test\na.test\nbad..name\ncom\n", "format = 'plain'");
+    let plan = plan.feed("hosts", "0.0.0.0 c.test d.test\n127.0.0.1 localhost\n");
+    let (out, _) = ends(0, &["check", "--config", &plan.write().display().to_string()]);
+    let row = |name: &str| -> Vec<String> {
+        let line = out.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}: {out}"));
+        line.split_whitespace().map(ToOwned::to_owned).collect()
+    };
+    assert_eq!(row("ads"), ["ads", "plain", "7", "2", "1", "2", "0", "2", "2"], "{out}");
+    assert_eq!(row("hosts")[..3], ["hosts", "hosts", "2"], "{out}");
+    let sums: Vec<u64> = row("sum")[1..].iter().map(|number| number.parse().unwrap()).collect();
+    assert_eq!(sums[0], sums[1..6].iter().sum::<u64>(), "lines = used + duplicate + comment + header + refused\n{out}");
+    assert!(!out.contains("bad..name"), "no line of a feed is shown: {out}");
+}
+
+#[test]
+fn an_artifact_is_compiled_checked_and_served() {
+    let plan = Plan::new().feed("ads", "listed.test\nother.example\n").feed("more", "third.test\n");
+    let artifact = plan.path("index.cenote");
+    let (out, _) = ends(0, &["compile", "--out", &artifact, "--config", &plan.write().display().to_string()]);
+    assert!(out.contains("3 names"), "{out}");
+    let other = Plan::new();
+    let served = other.feed_with("whole", "", &format!("format = 'artifact' # {artifact}"));
+    fs::copy(&artifact, served.path("whole")).unwrap();
+    let file = served.write();
+    let (out, _) = ends(0, &["check", "--config", &file.display().to_string()]);
+    assert!(
+        out.lines().any(|line| line.starts_with("whole") && line.contains("artifact") && line.ends_with('3')),
+        "{out}"
+    );
+    let serving = Serving::start(&file, &[]);
+    for name in ["listed.test", "www.other.example", "third.test"] {
+        assert!(Client::new(Via::Udp, serving.at()).ask(&Ask::a(name)).is_sunk(), "{name}");
+    }
+    let octets = fs::read(&artifact).unwrap();
+    for damaged in
+        [&octets[..octets.len() - 1], &octets[..octets.len() / 2], &[&octets[..60], b"!", &octets[61..]].concat()]
+    {
+        fs::write(served.path("whole"), damaged).unwrap();
+        let (_, err) = ends(78, &["check", "--config", &file.display().to_string()]);
+        assert!(err.contains("feed whole"), "{err}");
+    }
+}
+
+#[test]
+fn a_running_server_explains_and_reloads() {
+    let plan = Plan::new().feed("ads", "listed.test\n").feed_with("more", "www.listed.test\n", "action = 'nxdomain'");
+    let plan = plan.key("admin", "socket = 'admin.sock'");
+    let file = plan.write();
+    let (socket, config) = (plan.path("admin.sock"), file.display().to_string());
+    let serving = Serving::start(&file, &[]);
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    let how: [&[&str]; 2] = [&["--socket", &socket], &["--config", &config]];
+    for (name, client, words) in [
+        ("www.listed.test", None, &["sinkhole", "feed ads", "listed.test", "nxdomain", "an earlier feed decides"][..]),
+        ("other.test", None, &["not listed"]),
+        ("localhost", None, &["localhost"]),
+        ("listed.test", Some("203.0.113.9"), &["203.0.113.9"]),
+    ] {
+        for how in how {
+            let client: Vec<&str> = client.map(|client| ["--client", client]).into_iter().flatten().collect();
+            let (out, _) = ends(0, &[&["explain", name], how, &client].concat());
+            assert!(words.iter().all(|word| out.contains(word)), "{words:?} in\n{out}");
+        }
+    }
+    plan.replace("ads", "listed.test\nnew.test\n");
+    let (out, _) = ends(0, &["reload", "--socket", &socket]);
+    assert!(out.starts_with("generation "), "{out}");
+    assert!(Client::new(Via::Udp, serving.at()).ask(&Ask::a("new.test")).is_sunk());
+    plan.replace("ads", "listed.test\nnewer.test\n");
+    serving.signal(Signal::HUP);
+    eventually("SIGHUP reloads", || Client::new(Via::Udp, serving.at()).ask(&Ask::a("newer.test")).is_sunk());
+    let (_, err) = ends(1, &["explain", "listed.test", "--socket", &plan.path("none.sock")]);
+    assert!(err.contains("none.sock"), "{err}");
+}
+
+#[test]
+fn a_socket_that_was_left_behind_is_taken_over_and_a_live_one_is_not() {
+    let plan = Plan::new().key("admin", "socket = 'admin.sock'");
+    let file = plan.write();
+    drop(Serving::start(&file, &[]));
+    assert!(fs::exists(plan.path("admin.sock")).unwrap(), "a killed server leaves it");
+    let _serving = Serving::start(&file, &[]);
+    let (_, err) = ends(1, &["serve", "--config", &file.display().to_string()]);
+    assert!(err.contains("admin.sock") && err.lines().count() == 1, "{err}");
+}
+
+#[test]
+fn no_core_is_ever_dumped() {
+    let serving = Serving::start(&Plan::new().write(), &[]);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", serving.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(line.split_whitespace().filter(|word| *word == "0").count(), 2, "{line}");
+}

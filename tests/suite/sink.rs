@@ -1,0 +1,189 @@
+//! What is sunk: every action, subdomains, the feeds' order, aliases; whatever was cached or in flight before.
+
+use std::net::IpAddr;
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+
+use crate::harness::{Ask, BOTH, House, Plan, Upstream, Via, eventually};
+
+#[test]
+fn every_action_for_every_type() {
+    let upstream = Upstream::start();
+    let actions = ["sinkhole", "nxdomain", "nodata", "refused", "drop", "observe"];
+    let plan = Plan::new().upstreams(&[&upstream]).key("sinkhole", "ipv4 = '192.0.2.66'").key("sinkhole", "ipv6 = ''");
+    let plan = actions.iter().fold(plan, |plan, action| {
+        plan.feed_with(action, &format!("{action}.test\n"), &format!("action = '{action}'"))
+    });
+    let house = plan.start();
+    let qtypes = ["A", "AAAA", "TXT", "HTTPS", "MX", "NS", "SOA", "CNAME", "ANY", "TYPE65280"];
+    for (action, qtype) in actions.iter().flat_map(|&action| qtypes.map(|qtype| (action, qtype))) {
+        for (via, below) in BOTH.iter().flat_map(|&via| [(via, ""), (via, "www.deep.")]) {
+            let ask = Ask::new(&format!("{below}{action}.test"), qtype).edns(1232);
+            let what = format!("{action} {qtype} {below} {via:?}");
+            if action == "drop" {
+                house.client(via).assert_silence(&ask.octets());
+                continue;
+            }
+            let reply = house.ask(via, &ask);
+            let want = match action {
+                "nxdomain" => ResponseCode::NXDomain,
+                "refused" => ResponseCode::Refused,
+                _ => ResponseCode::NoError,
+            };
+            assert_eq!(reply.rcode(), want, "{what} {reply:?}");
+            if action == "observe" {
+                continue;
+            }
+            let address = action == "sinkhole" && qtype == "A";
+            assert_eq!(reply.addresses(), if address { vec![IpAddr::from([192, 0, 2, 66])] } else { vec![] }, "{what}");
+            // RFC 2308: what is negative has a SOA, owned by the name as asked.
+            let soa = reply.message.authorities.iter().find(|record| record.record_type() == RecordType::SOA);
+            assert_eq!(soa.is_some(), action != "refused" && !address, "{what} {reply:?}");
+            assert!(soa.is_none_or(|soa| soa.name == reply.message.queries[0].name && soa.ttl == 30), "{what}");
+            assert_eq!(reply.ede(), Some((15, String::new())), "{what}");
+            let flags = &reply.message.metadata;
+            assert!(!flags.authentic_data && !flags.authoritative && flags.recursion_available, "{what} {reply:?}");
+        }
+    }
+    let forwarded = upstream.asked().into_iter().filter(|asked| !asked.qname.ends_with("observe.test")).count();
+    assert_eq!(forwarded, 0, "a sunk name is never sent anywhere");
+}
+
+#[test]
+fn both_addresses_and_the_operators_error() {
+    let plan =
+        Plan::new().feed("ads", "listed.test\n").key("sinkhole", "ede-code = 17").key("sinkhole", "ttl-secs = 77");
+    let house = plan.key("sinkhole", "ede-text = 'ask your administrator'").start();
+    for (qtype, want) in [("A", "0.0.0.0"), ("AAAA", "::")] {
+        let reply = house.ask(Via::Udp, &Ask::new("listed.test", qtype).edns(1232));
+        assert_eq!((reply.addresses(), reply.ttl()), (vec![want.parse().unwrap()], 77));
+        assert_eq!(reply.ede(), Some((17, "ask your administrator".to_owned())));
+    }
+}
+
+#[test]
+fn the_first_feed_that_lists_a_name_decides() {
+    let upstream = Upstream::start();
+    let house = Plan::new()
+        .upstreams(&[&upstream])
+        .feed_with("watch", "one.test\ntwo.test\nfour.test\n", "action = 'observe'")
+        .feed_with("trusted", "good.one.test\n", "action = 'passthru'\nmay-allow = true")
+        .feed_with(
+            "wishful",
+            "$ORIGIN rpz.\n@ 60 SOA ns host 1 2 3 4 5\ntwo.test 60 CNAME rpz-passthru.\n",
+            "format = 'rpz'",
+        )
+        .feed_with(
+            "first",
+            "||one.test^\n||three.test^\n@@||fine.three.test^\n",
+            "format = 'adblock'\naction = 'nxdomain'",
+        )
+        .feed_with("second", "one.test\ntwo.test\n", "action = 'refused'")
+        .feed_with("third", "odd.fine.three.test\n", "action = 'nodata'")
+        .start();
+    for (name, want, answers) in [
+        ("one.test", ResponseCode::NXDomain, 0),
+        ("www.one.test", ResponseCode::NXDomain, 0),
+        ("good.one.test", ResponseCode::NoError, 1),
+        ("very.good.one.test", ResponseCode::NoError, 1),
+        ("notone.test", ResponseCode::NoError, 1),
+        ("two.test", ResponseCode::Refused, 0),
+        ("three.test", ResponseCode::NXDomain, 0),
+        ("fine.three.test", ResponseCode::NoError, 1),
+        ("odd.fine.three.test", ResponseCode::NoError, 0),
+        ("four.test", ResponseCode::NoError, 1),
+    ] {
+        for via in BOTH {
+            let reply = house.ask(via, &Ask::a(name));
+            assert_eq!((reply.rcode(), reply.addresses().len()), (want, answers), "{name} {via:?} {reply:?}");
+        }
+    }
+    let hits = |feed, action| house.metric(&format!("cenote_feed_hits_total{{feed=\"{feed}\",action=\"{action}\"}}"));
+    let got =
+        [hits("watch", "observe"), hits("trusted", "passthru"), hits("wishful", "passthru"), hits("first", "nxdomain")];
+    assert_eq!(got, [12, 4, 0, 6]);
+    assert_eq!([hits("second", "refused"), hits("third", "nodata")], [2, 2]);
+}
+
+#[test]
+fn an_rpz_entrys_own_action_stands() {
+    let upstream = Upstream::start();
+    let zone = "$ORIGIN rpz.\n$TTL 60\n@ SOA ns host 1 2 3 4 5\n@ NS ns\ngone.test CNAME .\nempty.test CNAME *.\n\
+                quiet.test CNAME rpz-drop.\nfine.gone.test CNAME rpz-passthru.\n*.below.test CNAME .\n";
+    let house = Plan::new().upstreams(&[&upstream]).feed_with("rpz", zone, "format = 'rpz'\nmay-allow = true").start();
+    for (name, want, answers) in [
+        ("gone.test", ResponseCode::NXDomain, 0),
+        ("www.gone.test", ResponseCode::NoError, 1),
+        ("fine.gone.test", ResponseCode::NoError, 1),
+        ("empty.test", ResponseCode::NoError, 0),
+        ("below.test", ResponseCode::NoError, 1),
+        ("x.below.test", ResponseCode::NXDomain, 0),
+        ("y.x.below.test", ResponseCode::NXDomain, 0),
+    ] {
+        let reply = house.a(name);
+        assert_eq!((reply.rcode(), reply.addresses().len()), (want, answers), "{name} {reply:?}");
+    }
+    house.client(Via::Udp).assert_silence(&Ask::a("quiet.test").octets());
+}
+
+/// A server whose feed lists one name, and its upstream.
+fn house() -> (House, Upstream) {
+    let upstream = Upstream::start();
+    (Plan::new().upstreams(&[&upstream]).feed("ads", "listed.test\n").start(), upstream)
+}
+
+#[test]
+fn an_alias_of_a_sunk_name_is_sunk_and_nothing_of_its_chain_shows() {
+    let (house, upstream) = house();
+    for (round, via) in BOTH.iter().flat_map(|&via| [(1, via), (2, via)]) {
+        for name in ["alias-listed-test", "alias-www-listed-test", "alias2-listed-test", "alias3-deep-listed-test"] {
+            let reply = house.ask(via, &Ask::a(&format!("{name}.fine.test")));
+            assert!(reply.is_sunk(), "{name} {round} {via:?} {reply:?}");
+        }
+        let fine = house.ask(via, &Ask::a("alias2-other-test.fine.test"));
+        assert_eq!((fine.message.answers.len(), fine.addresses().len()), (3, 1), "{round} {via:?} {fine:?}");
+    }
+    assert_eq!(upstream.asked().len(), 5, "each is asked once, and judged each time it is given out");
+}
+
+#[test]
+fn a_target_listed_while_its_alias_is_cached_is_sunk() {
+    let (house, upstream) = house();
+    for via in BOTH {
+        assert_eq!(house.ask(via, &Ask::a("alias-later-example.test")).addresses().len(), 1);
+    }
+    house.replace("ads", "listed.test\nlater.example\n");
+    house.reload().unwrap();
+    for via in BOTH {
+        assert!(house.ask(via, &Ask::a("alias-later-example.test")).is_sunk());
+    }
+    assert_eq!(upstream.seen("alias-later-example.test"), 1, "the second time it came out of the cache");
+}
+
+#[test]
+fn a_name_listed_while_it_is_cached_is_sunk() {
+    let (house, _upstream) = house();
+    assert!(house.a("soon.example").is_upstreams() && house.a("soon.example").is_upstreams());
+    house.replace("ads", "listed.test\nsoon.example\n");
+    house.reload().unwrap();
+    assert!(BOTH.iter().all(|&via| house.ask(via, &Ask::a("soon.example")).is_sunk()));
+    house.replace("ads", "listed.test\n");
+    house.reload().unwrap();
+    assert!(house.a("soon.example").is_upstreams(), "and what is not listed any more is answered again");
+}
+
+#[test]
+fn a_name_listed_while_it_is_in_flight_is_sunk() {
+    let (house, upstream) = house();
+    for (via, name) in BOTH.into_iter().zip(["hold.first.example", "hold.second.example"]) {
+        let (mut client, ask) = (house.client(via), Ask::a(name));
+        client.send(&ask.octets());
+        upstream.wait_for(name, 1);
+        house.replace("ads", &format!("listed.test\n{name}\n"));
+        house.reload().unwrap();
+        upstream.release();
+        assert!(client.receive().is_sunk(), "{via:?}");
+    }
+    eventually("all that was sent is settled", || house.metric("cenote_in_flight") == 0);
+}
