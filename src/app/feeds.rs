@@ -1,13 +1,19 @@
-//! The feeds in force: loading those that changed, keeping the others, and the index of them all.
+//! The feeds in force: loading those that changed, keeping the others, and the indexes of them all.
 //!
-//! A feed that cannot be loaded, or lost too much, keeps its last good entries: they are read back out of the index in force.
+//! A feed that cannot be loaded, or lost too much, keeps its last good entries: they are read back out of the index in force. Big and small
+//! feeds have an index each, so that a name added to a small one is enforced in milliseconds however big the others are; an index none of
+//! whose feeds changed is taken over as it is.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::feed::{self, GateError, LoadError, Loaded, Report, Source, Stat, gate};
-use crate::index::{BuildError, FeedId, Index, Kept, OpenError, Sorted, Verb};
+use crate::index::{BuildError, FeedId, Index, Kept, OpenError, Part, Sorted, Verb};
 use crate::metrics::FeedFigures;
+
+/// A feed of at most so many entries is small: an index of ten such is built in half a second. Beside a big one it costs a query one more
+/// look at a filter, which fits a core's own cache.
+const SMALL_FEED_ENTRIES: u64 = 65_536;
 
 /// Why one feed was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -47,15 +53,62 @@ pub struct FeedState {
     pub figures: FeedFigures,
     /// Entries that would let names through.
     pub allows: u64,
+    /// Which index holds it.
+    tier: Tier,
+}
+
+/// Which index a feed is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tier {
+    /// That of the big feeds.
+    Big,
+    /// That of the small ones.
+    Small,
 }
 
 /// All feeds in force.
 #[derive(Debug, Clone)]
 pub struct FeedSet {
-    /// Their entries.
-    pub index: Arc<Index>,
     /// By place.
     pub states: Vec<FeedState>,
+    /// The big feeds' entries, if there are big feeds.
+    big: Option<Arc<Index>>,
+    /// The small feeds' entries, if there are small feeds.
+    small: Option<Arc<Index>>,
+}
+
+impl FeedSet {
+    /// The indexes of all feeds.
+    #[must_use]
+    pub fn indexes(&self) -> Vec<Arc<Index>> {
+        self.big.iter().chain(&self.small).map(Arc::clone).collect()
+    }
+
+    /// One index of all feeds, for an artifact.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn merged(&self) -> Result<Arc<Index>, BuildError> {
+        if let [only] = self.indexes().as_slice() {
+            return Ok(Arc::clone(only));
+        }
+        let parts: Vec<Part<'_>> = (0..)
+            .zip(&self.states)
+            .filter_map(|(place, state)| {
+                let (id, source) = (FeedId::new(place)?, Kept::Old(self.tier(state.tier)?, FeedId::new(place)?));
+                Some(Part { id, name: &state.config.name, entries: state.figures.entries, source })
+            })
+            .collect();
+        Index::build(&parts, &mut |_| ()).map(Arc::new)
+    }
+
+    /// The index of a tier.
+    const fn tier(&self, tier: Tier) -> Option<&Arc<Index>> {
+        match tier {
+            Tier::Big => self.big.as_ref(),
+            Tier::Small => self.small.as_ref(),
+        }
+    }
 }
 
 /// Where one feed of the next index comes from.
@@ -64,8 +117,8 @@ enum Next {
     Fresh(Sorted),
     /// An artifact, opened now, as one feed.
     Whole(Index),
-    /// In the index in force, at this place.
-    Kept(FeedId),
+    /// In the index in force: its place there, and in which.
+    Kept(FeedId, Tier),
     /// It was never loaded well.
     Nothing,
 }
@@ -73,7 +126,7 @@ enum Next {
 /// What is told while feeds load: which feed, octets read, octets in all.
 pub type Progress<'p> = &'p mut dyn FnMut(&str, u64, u64);
 
-/// Loads what changed since `previous`, keeps what did not or could not be loaded, and builds the index of all.
+/// Loads what changed since `previous`, keeps what did not or could not be loaded, and builds the indexes of all.
 ///
 /// # Errors
 /// [`BuildError`]; a feed that is not taken is among the troubles instead.
@@ -83,22 +136,31 @@ pub fn load_feeds(
     progress: Progress<'_>,
 ) -> Result<(FeedSet, Vec<FeedTrouble>), BuildError> {
     let (mut states, mut sources, mut troubles) = (Vec::new(), Vec::new(), Vec::new());
-    for config in configs {
+    for (place, config) in configs.iter().enumerate() {
+        let Some(id) = FeedId::new(place) else { break };
         let old = previous.and_then(|set| {
             let place = set.states.iter().position(|state| state.config.name == config.name)?;
             Some((FeedId::new(place)?, set.states.get(place)?))
         });
-        let (state, next, trouble) = load_one(config, old, progress);
+        let (state, next, trouble) = load_one(id, config, old, progress);
         states.push(state);
         sources.push(next);
         troubles.extend(trouble.map(|error| FeedTrouble { name: config.name.clone(), error }));
     }
-    let index = assemble(&states, sources, previous)?;
-    Ok((FeedSet { index, states }, troubles))
+    // Alone, small feeds need no index apart.
+    let any_big = states.iter().any(|state| state.figures.entries > SMALL_FEED_ENTRIES);
+    for state in &mut states {
+        let small = any_big && state.figures.entries <= SMALL_FEED_ENTRIES;
+        state.tier = if small { Tier::Small } else { Tier::Big };
+    }
+    let big = assemble(Tier::Big, &states, &mut sources, previous)?;
+    let small = assemble(Tier::Small, &states, &mut sources, previous)?;
+    Ok((FeedSet { states, big, small }, troubles))
 }
 
 /// Loads one feed, or keeps it.
 fn load_one(
+    id: FeedId,
     config: &feed::Config,
     old: Option<(FeedId, &FeedState)>,
     progress: Progress<'_>,
@@ -113,10 +175,10 @@ fn load_one(
         && old.stat == stat
         && !old.figures.stale
     {
-        return (old.clone(), Next::Kept(place), None);
+        return (old.clone(), Next::Kept(place, old.tier), None);
     }
     let previous = old.map(|(_, old)| old.figures.entries).filter(|&entries| entries > 0);
-    match read_one(config, previous, progress) {
+    match read_one(id, config, previous, progress) {
         Ok((next, entries, allows, report)) => {
             let figures = FeedFigures {
                 name: config.name.clone(),
@@ -126,14 +188,14 @@ fn load_one(
                 stale: false,
                 failures: old.map_or(0, |(_, old)| old.figures.failures),
             };
-            (FeedState { config: config.clone(), stat, report, figures, allows }, next, None)
+            (FeedState { config: config.clone(), stat, report, figures, allows, tier: Tier::Big }, next, None)
         }
         Err(error) => {
             let mut state = old.map_or_else(|| FeedState::empty(config), |(_, old)| old.clone());
             state.config = config.clone();
             state.figures.stale = true;
             state.figures.failures += 1;
-            (state, old.map_or(Next::Nothing, |(place, _)| Next::Kept(place)), Some(error))
+            (state, old.map_or(Next::Nothing, |(place, old)| Next::Kept(place, old.tier)), Some(error))
         }
     }
 }
@@ -142,12 +204,13 @@ impl FeedState {
     /// A feed that was never loaded.
     fn empty(config: &feed::Config) -> Self {
         let figures = FeedFigures { name: config.name.clone(), ..FeedFigures::default() };
-        Self { config: config.clone(), stat: None, report: None, figures, allows: 0 }
+        Self { config: config.clone(), stat: None, report: None, figures, allows: 0, tier: Tier::Big }
     }
 }
 
 /// Reads one feed and puts it before the gate: what came, its entries, those that allow, its report.
 fn read_one(
+    id: FeedId,
     config: &feed::Config,
     previous: Option<u64>,
     progress: Progress<'_>,
@@ -160,7 +223,7 @@ fn read_one(
             Ok((Next::Fresh(entries), report.entries, allows as u64, Some(*report)))
         }
         Loaded::Artifact { bytes } => {
-            let index = Index::open(bytes)?.into_one_feed(&config.name);
+            let index = Index::open(bytes)?.into_one_feed(id, &config.name);
             let entries = index.feeds().first().map_or(0, |feed| feed.entries);
             gate(previous, entries)?;
             Ok((Next::Whole(index), entries, 0, None))
@@ -168,40 +231,48 @@ fn read_one(
     }
 }
 
-/// The index of all sources; one that is already built is taken as it is.
+/// The index of one tier's feeds; `None` if it has none. One that is built already is taken as it is.
 fn assemble(
+    tier: Tier,
     states: &[FeedState],
-    mut sources: Vec<Next>,
+    sources: &mut [Next],
     previous: Option<&FeedSet>,
-) -> Result<Arc<Index>, BuildError> {
-    let unchanged = |old: &&FeedSet| {
-        let in_place = |(place, next): (usize, &Next)| matches!(next, Next::Kept(old) if old.index() == place);
-        old.states.len() == sources.len() && sources.iter().enumerate().all(in_place)
-    };
-    if let Some(old) = previous.filter(unchanged) {
-        return Ok(Arc::clone(&old.index));
+) -> Result<Option<Arc<Index>>, BuildError> {
+    let mut own: Vec<(FeedId, &FeedState, &mut Next)> = (0..)
+        .zip(states.iter().zip(sources))
+        .filter(|(_, (state, _))| state.tier == tier)
+        .filter_map(|(place, (state, next))| Some((FeedId::new(place)?, state, next)))
+        .collect();
+    if own.is_empty() {
+        return Ok(None);
     }
-    if let [Next::Whole(_)] = sources.as_slice()
-        && let Some(Next::Whole(index)) = sources.pop()
+    let stays = |(id, _, next): &(FeedId, &FeedState, &mut Next)| matches!(next, Next::Kept(old, at) if old == id && *at == tier);
+    if let Some(old) = previous.and_then(|old| old.tier(tier)).filter(|old| old.feeds().len() == own.len())
+        && own.iter().all(stays)
     {
-        return Ok(Arc::new(index));
+        return Ok(Some(Arc::clone(old)));
+    }
+    if let [(_, _, next)] = own.as_mut_slice()
+        && matches!(next, Next::Whole(_))
+        && let Next::Whole(index) = std::mem::replace(*next, Next::Nothing)
+    {
+        return Ok(Some(Arc::new(index)));
     }
     let nothing = Sorted::default();
-    let first = FeedId::new(0);
-    let feeds: Vec<(&str, u64, Kept<'_>)> = states
+    let parts: Vec<Part<'_>> = own
         .iter()
-        .zip(&sources)
-        .map(|(state, next)| {
-            let kept = match (next, previous, first) {
-                (Next::Fresh(entries), ..) => Kept::New(entries),
-                (Next::Whole(index), _, Some(first)) => Kept::Old(index, first),
-                (Next::Kept(place), Some(old), _) => Kept::Old(&old.index, *place),
-                _ => Kept::New(&nothing),
+        .map(|(id, state, next)| {
+            let old = |tier: &Tier| previous.and_then(|old| old.tier(*tier));
+            let source = match &**next {
+                Next::Fresh(entries) => Kept::New(entries),
+                Next::Whole(index) => Kept::Old(index, *id),
+                Next::Kept(place, tier) => old(tier).map_or(Kept::New(&nothing), |old| Kept::Old(old, *place)),
+                Next::Nothing => Kept::New(&nothing),
             };
-            (state.config.name.as_str(), state.figures.entries, kept)
+            Part { id: *id, name: &state.config.name, entries: state.figures.entries, source }
         })
         .collect();
-    Index::build(&feeds, &mut |_| ()).map(Arc::new)
+    Index::build(&parts, &mut |_| ()).map(Arc::new).map(Some)
 }
 
 #[cfg(test)]
@@ -222,7 +293,12 @@ mod tests {
     fn listed(set: &FeedSet, name: &str) -> Vec<usize> {
         let name = Name::from_text(name.as_bytes()).unwrap();
         let mut feeds = Vec::new();
-        set.index.walk(&name.view().unwrap(), |_, row| feeds.extend(row.listings().iter().map(|one| one.feed.index())));
+        for index in set.indexes() {
+            index.walk(&name.view().unwrap(), |_, row| {
+                feeds.extend(row.listings().iter().map(|one| one.feed.index()));
+            });
+        }
+        feeds.sort_unstable();
         feeds
     }
 
@@ -243,7 +319,7 @@ mod tests {
         assert_eq!(troubles, 0);
 
         let (same, _) = load(&configs, Some(&first));
-        assert!(Arc::ptr_eq(&same.index, &first.index), "nothing changed, nothing is built");
+        assert!(Arc::ptr_eq(&same.indexes()[0], &first.indexes()[0]), "nothing changed, nothing is built");
 
         // Shrunk under half, empty, gone: the old one stays, counted. The other feed changes all the same.
         let mut set = first;
@@ -278,7 +354,7 @@ mod tests {
         let (text, artifact) = (folder.path().join("text"), folder.path().join("index.cenote"));
         fs::write(&text, "one.example.com\ntwo.example.com\n").unwrap();
         let (set, _) = load(&[config("t", &text)], None);
-        set.index.write_file(&artifact).unwrap();
+        set.merged().unwrap().write_file(&artifact).unwrap();
         let (alone, troubles) = load(&[config("x", &artifact)], None);
         assert_eq!((troubles, listed(&alone, "a.two.example.com")), (0, vec![0]));
         assert_eq!(alone.states[0].figures.entries, 2);
@@ -288,5 +364,30 @@ mod tests {
         assert_eq!(listed(&both, "one.example.com"), [1]);
         fs::write(&artifact, "\u{89}not one").unwrap();
         assert_eq!(load(&[config("x", &artifact)], Some(&alone)).1, 1);
+    }
+
+    #[test]
+    fn a_small_feed_changes_beside_a_big_one_that_is_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let (big, small) = (folder.path().join("big"), folder.path().join("small"));
+        let many: String = (0..=SMALL_FEED_ENTRIES).map(|i| format!("n{i}.example.com\n")).collect();
+        fs::write(&big, many).unwrap();
+        fs::write(&small, "n7.example.com\nn8.example.net\n").unwrap();
+        let configs = [config("small", &small), config("big", &big)];
+        let (first, _) = load(&configs, None);
+        assert_eq!((first.indexes().len(), listed(&first, "n7.example.com")), (2, vec![0, 1]));
+        fs::write(&small, "n7.example.com\nnew.example.net\n").unwrap();
+        let (next, _) = load(&configs, Some(&first));
+        assert_eq!(listed(&next, "new.example.net"), [0]);
+        assert!(Arc::ptr_eq(&first.indexes()[0], &next.indexes()[0]), "the big feed's index is the same");
+
+        // The artifact holds both; in another order and without the big feed everything is where it belongs.
+        let merged = next.merged().unwrap();
+        assert_eq!(merged.feeds().iter().map(|feed| feed.entries).collect::<Vec<_>>(), [2, SMALL_FEED_ENTRIES + 1]);
+        let (swapped, _) = load(&[configs[1].clone(), configs[0].clone()], Some(&next));
+        assert_eq!(listed(&swapped, "n7.example.com"), [0, 1]);
+        let (alone, _) = load(&configs[..1], Some(&swapped));
+        assert_eq!((alone.indexes().len(), listed(&alone, "n7.example.com")), (1, vec![0]));
+        assert!(listed(&alone, "n9.example.com").is_empty());
     }
 }

@@ -176,8 +176,7 @@ impl Publisher {
     fn publish(&mut self) {
         let Some(feeds) = &self.feeds else { return };
         self.generation += 1;
-        let policy =
-            Policy::new(Arc::clone(&feeds.index), self.settings.policy_feeds.clone(), self.settings.sink.clone());
+        let policy = Policy::new(feeds.indexes(), self.settings.policy_feeds.clone(), self.settings.sink.clone());
         self.live.publish(Rules {
             generation: self.generation,
             access: Access::new(&self.settings.access),
@@ -197,7 +196,7 @@ impl Publisher {
             generation: self.generation,
             feeds: feeds.map(|set| set.states.iter().map(|state| state.figures.clone()).collect()).unwrap_or_default(),
             upstreams: self.settings.upstream.servers.iter().map(ToString::to_string).collect(),
-            index_bytes: feeds.map_or(0, |set| set.index.bytes() as u64),
+            index_bytes: feeds.map_or(0, |set| set.indexes().iter().map(|index| index.bytes() as u64).sum()),
             reload_failures: self.reload_failures,
         });
     }
@@ -233,7 +232,7 @@ impl Publisher {
         if files.is_empty() {
             return None;
         }
-        let (watch, changes) = Watch::start(files).inspect_err(|error| warn_unwatched(error)).ok()?;
+        let (watch, changes) = Watch::start(files).inspect_err(warn_unwatched).ok()?;
         if look(&self.files()) != self.seen {
             // Refused only once the publisher is gone.
             tasks.send(Task::Reload(None)).ok();

@@ -43,6 +43,9 @@ pub(super) fn bind(config: &server::Config, workers: usize) -> Result<Sockets, B
             sockets.granted_octets = sockets.granted_octets.min(granted_receive_buffer(&socket));
             worker.push(socket);
         }
+        if let (server::Spread::Random, Some(any)) = (config.spread, sockets.udp.first().and_then(|own| own.last())) {
+            sys::spread_at_random(any, u32::try_from(workers).unwrap_or(u32::MAX)).map_err(failed)?;
+        }
         sockets.tcp.push(tcp);
         sockets.listen.push(address);
     }

@@ -177,7 +177,6 @@ impl<'r> Survey<'r> {
 }
 
 /// A [`Survey`] in the making.
-#[derive(Debug)]
 struct Walk {
     /// Where the last record that is no OPT ends.
     end: usize,

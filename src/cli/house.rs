@@ -75,9 +75,10 @@ impl House for Cenote {
         if !troubles.is_empty() {
             return Err(StartError::Load(app::ReloadError::Feeds(troubles)).into());
         }
-        feeds.index.write_file(out)?;
+        let index = feeds.merged()?;
+        index.write_file(out)?;
         let octets = std::fs::metadata(out)?.len();
-        Ok(Compiled { entries: feeds.index.keys() as u64, octets })
+        Ok(Compiled { entries: index.keys() as u64, octets })
     }
 
     fn reload(&self, socket: &Path) -> Result<Reloaded, Failed> {

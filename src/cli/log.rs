@@ -67,6 +67,14 @@ pub(super) fn start(level: Level) {
     }
 }
 
+/// From here on a panic says where it happened and nothing else: its message may quote what was being worked on.
+pub(super) fn hide_panic_messages() {
+    std::panic::set_hook(Box::new(|panic| {
+        let (file, line) = panic.location().map_or(("unknown", 0), |place| (place.file(), place.line()));
+        tracing::error!(target: "cenote", file, line, "a panic");
+    }));
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;

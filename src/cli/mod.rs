@@ -144,6 +144,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, house: &dyn House) -> ExitC
         Err(error) => return usage(&error),
     };
     log::start(level);
+    log::hide_panic_messages();
     // Not locked: the log writes to standard error from other threads.
     dispatch(line.command, house, &mut io::stdout(), &mut io::stderr()).into()
 }

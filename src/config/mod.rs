@@ -184,6 +184,7 @@ pub fn restart_keys(old: &Settings, new: &Settings) -> Vec<&'static str> {
     let server::Config {
         listen,
         workers,
+        spread,
         receive_buffer_kb,
         tcp_connections_max,
         tcp_connections_per_client_max,
@@ -196,6 +197,7 @@ pub fn restart_keys(old: &Settings, new: &Settings) -> Vec<&'static str> {
     [
         ("server.listen", *listen == new.server.listen),
         ("server.workers", *workers == new.server.workers),
+        ("server.spread", *spread == new.server.spread),
         ("server.receive-buffer-kb", *receive_buffer_kb == new.server.receive_buffer_kb),
         ("server.tcp-connections", *tcp_connections_max == new.server.tcp_connections_max),
         (

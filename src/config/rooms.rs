@@ -71,6 +71,7 @@ pub(super) fn server(section: &mut Section<'_, '_>) -> server::Config {
     Config {
         listen: listen.map_or(default.listen, |list| list.value.into_iter().map(|item| item.value).collect()),
         workers: or(section.number("workers", &Config::WORKERS), default.workers),
+        spread: or(section.value("spread", "one of flow, random"), default.spread),
         receive_buffer_kb: or(
             section.number("receive-buffer-kb", &Config::RECEIVE_BUFFER_KB),
             default.receive_buffer_kb,
@@ -322,6 +323,7 @@ mod tests {
     fn each_wrong_value_is_told_by_line_key_and_expectation() {
         for (text, line, key, part) in [
             ("[server]\nworkers = 'x'", 2, "server.workers", "expected a whole number from 0 to 256, got 'x'"),
+            ("[server]\nspread = 'wide'", 2, "server.spread", "expected one of flow, random"),
             ("[server]\nworkers = 257", 2, "server.workers", "from 0 to 256, got 257"),
             ("[server]\nworkers = -1", 2, "server.workers", "from 0 to 256, got -1"),
             ("[server]\nworkers = 1.5", 2, "server.workers", "from 0 to 256, got 1.5"),

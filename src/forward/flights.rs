@@ -268,3 +268,37 @@ fn is_live<W>(places: &[Flight<W>], kind: Kind, timer: &Timer) -> bool {
         flight.generation == timer.slot.generation && (kind == Kind::Flight || flight.is_current(timer.slot.number))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::testing::{key_of, query};
+
+    #[test]
+    fn the_whole_key_is_compared() {
+        let (one, two) = (key_of(&query(1)), key_of(&query(2)));
+        let mut flights = Flights::new(9);
+        let slot = flights.begin(one.clone(), Letters::SMALL, 'a', 0).unwrap();
+        flights.by_hash.insert(two.hash(), slot.index);
+        assert!(flights.find(&one).is_some() && flights.find(&two).is_none(), "as if their hashes were one");
+        let second = flights.begin(two, Letters::SMALL, 'b', 0).unwrap();
+        assert_eq!(flights.end(second).unwrap().1, ['b']);
+        assert_eq!(flights.end(slot).unwrap().1, ['a']);
+        assert!(flights.end(slot).is_none() && flights.len() == 0, "ended once");
+    }
+
+    #[test]
+    fn outdated_timers_do_not_pile_up() {
+        let mut flights = Flights::new(9);
+        let waiting = flights.begin(key_of(&query(0)), Letters::SMALL, 0, 0).unwrap();
+        flights.set_timer(Kind::Flight, 2500, waiting);
+        for at_ms in 0..10_000 {
+            let slot = flights.begin(key_of(&query(1)), Letters::SMALL, 1, 0).unwrap();
+            flights.set_timer(Kind::Flight, 2500 + at_ms, slot);
+            flights.end(slot);
+        }
+        assert!(flights.ends.len() <= TIMERS_SLACK + 9, "{}", flights.ends.len());
+        assert_eq!(flights.next_deadline_ms(), Some(2500));
+        assert_eq!(flights.pop_due(2500).map(|(_, slot)| slot), Some(waiting));
+    }
+}

@@ -6,7 +6,7 @@
 //!
 //! Numbers are big-endian. A section whose kind is unknown is passed over, unless it is required: then the file is refused. The file
 //! is read into memory, never mapped: a file cut short under a map is a SIGBUS. Nothing is looked up before both the file's and the
-//! map's own checksum hold: an `Fst` over damaged octets may panic or, worse, be silently wrong.
+//! map's own checksum hold and every node was looked at: an `Fst` over other octets may panic or, worse, be silently wrong.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -15,8 +15,10 @@ use std::path::{Path, PathBuf};
 
 use fst::raw::Fst;
 
+use super::filter::Filter;
 use super::lookup::IndexedFeed;
-use super::{FEEDS_MAX, Index, rows};
+use super::sound::is_sound;
+use super::{FEEDS_MAX, FeedId, Index, rows};
 
 /// The first octets of every artifact.
 pub const MAGIC: [u8; 8] = *b"\x89CENOTE\n";
@@ -35,12 +37,14 @@ const FEED_NAME_OCTETS_MAX: usize = 64;
 
 /// Kinds of sections.
 mod kind {
-    /// A count, then for each feed its entries (u64), its name's length (u8) and its name.
+    /// A count, then for each feed its place (u8), its entries (u64), its name's length (u8) and its name.
     pub(super) const FEEDS: u32 = 1;
     /// See `rows::encode`.
     pub(super) const ROWS: u32 = 2;
     /// The FST.
     pub(super) const MAP: u32 = 3;
+    /// See `Filter::encode`; an index without it is only slower.
+    pub(super) const FILTER: u32 = 4;
 }
 
 /// Why a file is no artifact we serve from.
@@ -70,7 +74,7 @@ pub enum OpenError {
     #[error("expected a whole {0} section, got a damaged or missing one; compile the artifact again")]
     Section(&'static str),
     /// A section this version does not know and must.
-    #[error("expected section kinds up to {max}, got the required kind {kind}; it needs a newer version of this program", max = kind::MAP)]
+    #[error("expected section kinds up to {max}, got the required kind {kind}; it needs a newer version of this program", max = kind::FILTER)]
     UnknownSection {
         /// Its kind.
         kind: u32,
@@ -110,6 +114,8 @@ struct Layout {
     rows: Option<std::ops::Range<usize>>,
     /// MAP.
     map: Option<std::ops::Range<usize>>,
+    /// FILTER.
+    filter: Option<std::ops::Range<usize>>,
 }
 
 impl Index {
@@ -123,11 +129,19 @@ impl Index {
             range.and_then(|range| file.get(range)).ok_or(OpenError::Section(what))
         };
         let feeds = decode_feeds(part(layout.feeds, "feeds")?).ok_or(OpenError::Section("feeds"))?;
-        let rows = rows::decode(part(layout.rows, "rows")?, feeds.len()).ok_or(OpenError::Section("rows"))?;
+        let held = feeds.iter().fold(0, |held, feed| held | feed.id.bit());
+        let rows = rows::decode(part(layout.rows, "rows")?, held).ok_or(OpenError::Section("rows"))?;
+        let filter = match layout.filter {
+            None => None,
+            some => Some(Filter::decode(part(some, "filter")?).ok_or(OpenError::Section("filter"))?),
+        };
         let range = layout.map.ok_or(OpenError::Section("map"))?;
         let map = Fst::new(Octets { from: range.start, to: range.end, file }).map_err(|_| OpenError::Section("map"))?;
         map.verify().map_err(|_| OpenError::Section("map"))?;
-        Ok(Self { map, rows, feeds })
+        if !is_sound(map.as_bytes(), rows.len()) {
+            return Err(OpenError::Section("map"));
+        }
+        Ok(Self { map, filter, rows, feeds })
     }
 
     /// Reads and opens the artifact at `path`.
@@ -173,10 +187,12 @@ impl Index {
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let feeds = encode_feeds(&self.feeds);
         let rows = rows::encode(&self.rows);
-        let sections =
-            [(kind::FEEDS, feeds.as_slice()), (kind::ROWS, rows.as_slice()), (kind::MAP, self.map.as_bytes())];
+        let filter = self.filter.as_ref().map(Filter::encode);
+        let mut sections =
+            vec![(kind::FEEDS, feeds.as_slice()), (kind::ROWS, rows.as_slice()), (kind::MAP, self.map.as_bytes())];
+        sections.extend(filter.as_deref().map(|filter| (kind::FILTER, filter)));
         let mut checksum = crc32fast::Hasher::new();
-        for (kind, octets) in sections {
+        for &(kind, octets) in &sections {
             checksum.update(&section_head(kind, octets));
             checksum.update(octets);
         }
@@ -195,7 +211,8 @@ impl Index {
 /// Kind, required, length.
 fn section_head(kind: u32, octets: &[u8]) -> [u8; SECTION_HEAD_OCTETS] {
     let mut head = [0; SECTION_HEAD_OCTETS];
-    let fields = kind.to_be_bytes().into_iter().chain(1_u32.to_be_bytes()).chain((octets.len() as u64).to_be_bytes());
+    let required = u32::from(kind != kind::FILTER).to_be_bytes();
+    let fields = kind.to_be_bytes().into_iter().chain(required).chain((octets.len() as u64).to_be_bytes());
     head.iter_mut().zip(fields).for_each(|(slot, octet)| *slot = octet);
     head
 }
@@ -233,6 +250,7 @@ fn read_layout(file: &[u8]) -> Result<Layout, OpenError> {
             kind::FEEDS => (&mut layout.feeds, "feeds"),
             kind::ROWS => (&mut layout.rows, "rows"),
             kind::MAP => (&mut layout.map, "map"),
+            kind::FILTER => (&mut layout.filter, "filter"),
             _ if required != 0 => return Err(OpenError::UnknownSection { kind }),
             _ => {
                 at = to;
@@ -253,6 +271,7 @@ fn encode_feeds(feeds: &[IndexedFeed]) -> Vec<u8> {
     for feed in feeds {
         let name = feed.name.as_bytes();
         let name = name.get(..name.len().min(FEED_NAME_OCTETS_MAX)).unwrap_or_default();
+        octets.push(u8::try_from(feed.id.index()).unwrap_or(u8::MAX));
         octets.extend_from_slice(&feed.entries.to_be_bytes());
         octets.push(u8::try_from(name.len()).unwrap_or(0));
         octets.extend_from_slice(name);
@@ -268,14 +287,16 @@ fn decode_feeds(octets: &[u8]) -> Option<Vec<IndexedFeed>> {
     }
     let mut feeds = Vec::new();
     for _ in 0..count {
-        let (entries, tail) = rest.split_first_chunk::<8>()?;
+        let (&id, tail) = rest.split_first()?;
+        let id = FeedId::new(usize::from(id))?;
+        let (entries, tail) = tail.split_first_chunk::<8>()?;
         let (&length, tail) = tail.split_first()?;
         let (name, tail) = tail.split_at_checked(usize::from(length))?;
         let name = std::str::from_utf8(name).ok()?.to_owned();
-        feeds.push(IndexedFeed { name, entries: u64::from_be_bytes(*entries) });
+        feeds.push(IndexedFeed { id, name, entries: u64::from_be_bytes(*entries) });
         rest = tail;
     }
-    rest.is_empty().then_some(feeds)
+    (rest.is_empty() && feeds.is_sorted_by(|a, b| a.id < b.id)).then_some(feeds)
 }
 
 /// A file that goes away unless it was renamed.

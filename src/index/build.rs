@@ -7,16 +7,17 @@
 use fst::Streamer;
 use fst::raw::{Builder, Fst};
 
+use super::filter::Filter;
 use super::lookup::IndexedFeed;
 use super::rows::RowTable;
-use super::{FEEDS_MAX, FeedId, Index, Listing, Sorted, Verb, Verbs};
+use super::{FeedId, Index, Listing, Sorted, Verb, Verbs};
 
 /// Why an index was not built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// More feeds than [`FEEDS_MAX`].
-    #[error("expected at most {FEEDS_MAX} feeds, got {0}")]
-    Feeds(usize),
+    /// One feed twice.
+    #[error("expected each feed once, got one twice")]
+    Twice,
     /// More distinct combinations of feeds and verbs than the row table holds.
     #[error("expected at most {} distinct combinations of feeds, got more", super::rows::ROWS_MAX)]
     Rows,
@@ -29,7 +30,20 @@ pub enum BuildError {
 }
 
 /// One feed of the index to be.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// Its place among all feeds; an index may hold some of them.
+    pub id: FeedId,
+    /// The operator's name for it.
+    pub name: &'a str,
+    /// Its distinct entries.
+    pub entries: u64,
+    /// Where they are.
+    pub source: Kept<'a>,
+}
+
+/// Where a feed's entries are.
+#[derive(Debug, Clone, Copy)]
 pub enum Kept<'a> {
     /// Freshly read.
     New(&'a Sorted),
@@ -43,6 +57,8 @@ enum Cursor<'a> {
     Fresh {
         /// Whose listings they are.
         feed: FeedId,
+        /// How many keys it has.
+        length: usize,
         /// What is left.
         rest: Box<dyn Iterator<Item = (&'a [u8], Verbs)> + 'a>,
         /// The key and verbs it stands at.
@@ -66,6 +82,14 @@ enum Cursor<'a> {
 }
 
 impl Cursor<'_> {
+    /// How many keys it goes over at most.
+    fn len(&self) -> usize {
+        match self {
+            Self::Fresh { length, .. } => *length,
+            Self::Old { index, .. } => index.keys(),
+        }
+    }
+
     /// The key it stands at.
     fn key(&self) -> Option<&[u8]> {
         match self {
@@ -150,16 +174,19 @@ impl Ancestors {
 }
 
 impl Index {
-    /// Builds the index of `feeds`, in their order, and verifies it. `progress` is told after every 65,536 keys how many were seen.
+    /// Builds the index of `parts` and verifies it. `progress` is told after every 65,536 keys how many were seen.
     ///
     /// # Errors
     /// [`BuildError`].
-    pub fn build(feeds: &[(&str, u64, Kept<'_>)], progress: &mut dyn FnMut(u64)) -> Result<Self, BuildError> {
-        if feeds.len() > FEEDS_MAX {
-            return Err(BuildError::Feeds(feeds.len()));
+    pub fn build(parts: &[Part<'_>], progress: &mut dyn FnMut(u64)) -> Result<Self, BuildError> {
+        let mut parts = parts.to_vec();
+        parts.sort_by_key(|part| part.id);
+        if !parts.is_sorted_by(|a, b| a.id < b.id) {
+            return Err(BuildError::Twice);
         }
-        let mut cursors = cursors(feeds);
+        let mut cursors = cursors(&parts);
         let mut builder = Builder::memory();
+        let mut filter = Filter::with_room(cursors.iter().map(Cursor::len).sum());
         let mut table = RowTable::default();
         let mut ancestors = Ancestors::default();
         let (mut key, mut listings, mut seen) = (Vec::new(), Vec::new(), 0_u64);
@@ -188,26 +215,27 @@ impl Index {
             }
             let row = table.intern(&listings).ok_or(BuildError::Rows)?;
             builder.insert(&key, row).map_err(BuildError::Map)?;
+            filter.insert(&key);
             ancestors.push(&key, &listings);
         }
         let octets = builder.into_inner().map_err(BuildError::Map)?;
         let map = Fst::new(octets.into()).map_err(BuildError::Map)?;
         map.verify().map_err(BuildError::Verify)?;
-        let feeds = feeds.iter().map(|&(name, entries, _)| IndexedFeed { name: name.to_owned(), entries }).collect();
-        Ok(Self { map, rows: table.into_rows(), feeds })
+        let indexed = |part: &Part<'_>| IndexedFeed { id: part.id, name: part.name.to_owned(), entries: part.entries };
+        let feeds = parts.iter().map(indexed).collect();
+        Ok(Self { map, filter: Some(filter), rows: table.into_rows(), feeds })
     }
 }
 
 /// One cursor a fresh feed, and one an old index, however many feeds are kept of it.
-fn cursors<'a>(feeds: &[(&str, u64, Kept<'a>)]) -> Vec<Cursor<'a>> {
+fn cursors<'a>(parts: &[Part<'a>]) -> Vec<Cursor<'a>> {
     let mut cursors: Vec<Cursor<'a>> = Vec::new();
-    for (place, (_, _, source)) in feeds.iter().enumerate() {
-        let Some(feed) = FeedId::new(place) else { continue };
-        match *source {
+    for &Part { id: feed, source, .. } in parts {
+        match source {
             Kept::New(sorted) => {
                 let mut rest = Box::new(sorted.iter());
                 let at = rest.next();
-                cursors.push(Cursor::Fresh { feed, rest, at });
+                cursors.push(Cursor::Fresh { feed, length: sorted.len(), rest, at });
             }
             Kept::Old(old, old_feed) => {
                 let known = cursors.iter_mut().find_map(|cursor| match cursor {

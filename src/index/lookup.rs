@@ -1,16 +1,20 @@
 //! [`Index`]: the verified map and its rows; the walk.
 //!
-//! A walk costs one FST transition an octet of the name, from the root's side, and ends at the first octet no listed name shares:
+//! Most names are not listed, and the filter says so for the price of a hash a label. A walk costs one FST transition an octet of the name, from the root's side, and ends at the first octet no listed name shares:
 //! a name under an unlisted domain usually ends inside its second label.
 
 use fst::raw::{Fst, Output};
 
-use super::{Row, artifact::Octets};
+use super::artifact::Octets;
+use super::filter::Filter;
+use super::{FeedId, Row};
 use crate::name::{NameRef, fold};
 
 /// One feed as the index knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexedFeed {
+    /// Its place among all feeds.
+    pub id: FeedId,
     /// The operator's name for it.
     pub name: String,
     /// Distinct indicators, those a parent makes redundant included.
@@ -21,9 +25,11 @@ pub struct IndexedFeed {
 pub struct Index {
     /// Verified; every value is under `rows.len()` in what we build, and looked up with a bound check all the same.
     pub(super) map: Fst<Octets>,
+    /// Of all keys of `map`; an artifact may lack it.
+    pub(super) filter: Option<Filter>,
     /// By number.
     pub(super) rows: Vec<Row>,
-    /// By place.
+    /// By place; not all places need be here.
     pub(super) feeds: Vec<IndexedFeed>,
 }
 
@@ -34,6 +40,13 @@ impl std::fmt::Debug for Index {
 }
 
 impl Index {
+    /// False: no feed lists `name` or a name above it. True: one may, and [`Self::walk`] tells.
+    #[inline]
+    #[must_use]
+    pub fn may_list(&self, name: &NameRef<'_>) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.may_hold(name))
+    }
+
     /// Calls `visit` with the row of every listed ancestor of `name`, from the root's side down, the name itself last, and with how many
     /// labels that ancestor has.
     #[inline]
@@ -67,10 +80,10 @@ impl Index {
         self.map.len()
     }
 
-    /// Octets of the map.
+    /// Octets of the map and its filter.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.map.as_bytes().len()
+        self.map.as_bytes().len() + self.filter.as_ref().map_or(0, Filter::bytes)
     }
 
     /// The feeds, by place.
@@ -79,14 +92,15 @@ impl Index {
         &self.feeds
     }
 
-    /// The same index as one feed called `name`: what an artifact is when it is a feed's source. The map is not touched.
+    /// The same index as one feed, `name` at place `id`: what an artifact is when it is a feed's source. The map is not touched.
     #[must_use]
-    pub fn into_one_feed(self, name: &str) -> Self {
+    pub fn into_one_feed(self, id: FeedId, name: &str) -> Self {
         let entries = match self.feeds.as_slice() {
             [only] => only.entries,
             _ => self.map.len() as u64,
         };
-        let rows = self.rows.iter().map(Row::collapse).collect();
-        Self { map: self.map, rows, feeds: vec![IndexedFeed { name: name.to_owned(), entries }] }
+        let rows = self.rows.iter().map(|row| row.collapse(id)).collect();
+        let feeds = vec![IndexedFeed { id, name: name.to_owned(), entries }];
+        Self { map: self.map, filter: self.filter, rows, feeds }
     }
 }

@@ -6,13 +6,15 @@
 mod artifact;
 mod build;
 mod entries;
+mod filter;
 mod lookup;
 #[cfg(test)]
 mod model;
 mod rows;
+mod sound;
 
 pub use artifact::{ARTIFACT_OCTETS_MAX, MAGIC, OpenError};
-pub use build::{BuildError, Kept};
+pub use build::{BuildError, Kept, Part};
 pub use entries::{Entries, EntriesError, Lines, Sorted};
 pub use lookup::{Index, IndexedFeed};
 pub use rows::Row;

@@ -61,6 +61,10 @@ fn random_feed(rng: &mut StdRng) -> (Sorted, BTreeMap<Vec<u8>, Verbs>) {
     (sorted, twin)
 }
 
+fn part<'a>(place: usize, name: &'a str, source: Kept<'a>) -> Part<'a> {
+    Part { id: FeedId::new(place).unwrap(), name, entries: 1, source }
+}
+
 fn agree(index: &Index, twin: &Twin, rng: &mut StdRng, seed: u64) {
     for _ in 0..200 {
         let name = random_name(rng);
@@ -81,7 +85,8 @@ fn the_index_says_what_a_naive_loop_says() {
         let sources: Vec<_> = feeds
             .iter()
             .zip(&names)
-            .map(|((sorted, _), name)| (name.as_str(), sorted.len() as u64, Kept::New(sorted)))
+            .enumerate()
+            .map(|(place, ((sorted, _), name))| part(place, name, Kept::New(sorted)))
             .collect();
         let index = Index::build(&sources, &mut |_| ()).unwrap();
         let twin: Twin = feeds.iter().map(|(_, twin)| twin.clone()).collect();
@@ -96,9 +101,9 @@ fn the_index_says_what_a_naive_loop_says() {
 
         // One feed replaced, the others kept out of the old index, in reverse order.
         let (fresh, fresh_twin) = random_feed(&mut rng);
-        let mut sources = vec![("fresh", fresh.len() as u64, Kept::New(&fresh))];
-        sources
-            .extend((1..feeds.len()).rev().map(|place| ("kept", 1, Kept::Old(&opened, FeedId::new(place).unwrap()))));
+        let mut sources = vec![part(0, "fresh", Kept::New(&fresh))];
+        let kept = (1..feeds.len()).rev().map(|place| Kept::Old(&opened, FeedId::new(place).unwrap()));
+        sources.extend(kept.enumerate().map(|(place, kept)| part(place + 1, "kept", kept)));
         let next = Index::build(&sources, &mut |_| ()).unwrap();
         let mut next_twin = vec![fresh_twin];
         next_twin.extend(twin[1..].iter().rev().cloned());
@@ -117,13 +122,13 @@ fn one_feed_of_several_is_their_union() {
         entries.finish().0
     };
     let (one, two) = (listed(&mut rng), listed(&mut rng));
-    let index = Index::build(&[("a", 1, Kept::New(&one)), ("b", 1, Kept::New(&two))], &mut |_| ()).unwrap();
+    let index = Index::build(&[part(0, "a", Kept::New(&one)), part(1, "b", Kept::New(&two))], &mut |_| ()).unwrap();
     let id = |place| FeedId::new(place).unwrap();
     let names: Vec<_> = (0..300).map(|_| random_name(&mut rng)).collect();
     let want: Vec<_> =
         names.iter().map(|name| index_says(&index, id(0), name).or(index_says(&index, id(1), name))).collect();
-    let folded = index.into_one_feed("both");
-    let got: Vec<_> = names.iter().map(|name| index_says(&folded, id(0), name)).collect();
+    let folded = index.into_one_feed(id(5), "both");
+    let got: Vec<_> = names.iter().map(|name| index_says(&folded, id(5), name)).collect();
     assert_eq!(got, want);
     assert_eq!(folded.feeds().len(), 1);
 }
@@ -132,7 +137,7 @@ fn one_feed_of_several_is_their_union() {
 fn a_damaged_artifact_is_refused() {
     let mut rng = StdRng::seed_from_u64(1);
     let (sorted, _) = random_feed(&mut rng);
-    let index = Index::build(&[("f", sorted.len() as u64, Kept::New(&sorted))], &mut |_| ()).unwrap();
+    let index = Index::build(&[part(3, "f", Kept::New(&sorted))], &mut |_| ()).unwrap();
     let mut good = Vec::new();
     index.write(&mut good).unwrap();
     for at in 0..good.len() {

@@ -69,8 +69,8 @@ pub(super) fn encode(rows: &[Row]) -> Vec<u8> {
     octets
 }
 
-/// The reverse of [`encode`]; `None` if the octets are not rows of feeds under `feeds`.
-pub(super) fn decode(octets: &[u8], feeds: usize) -> Option<Vec<Row>> {
+/// The reverse of [`encode`]; `None` if the octets are not rows of these feeds, a bit each.
+pub(super) fn decode(octets: &[u8], feeds: u128) -> Option<Vec<Row>> {
     let (count, mut rest) = octets.split_first_chunk::<4>()?;
     let count = usize::try_from(u32::from_be_bytes(*count)).ok()?;
     if count > ROWS_MAX {
@@ -84,10 +84,10 @@ pub(super) fn decode(octets: &[u8], feeds: usize) -> Option<Vec<Row>> {
         let listings: Option<Box<[Listing]>> = listings
             .chunks_exact(3)
             .map(|three| match *three {
-                [feed, at, below] if usize::from(feed) < feeds => Some(Listing {
-                    feed: FeedId::new(usize::from(feed))?,
-                    verbs: Verbs { at: verb(at)?, below: verb(below)? },
-                }),
+                [feed, at, below] => {
+                    let feed = FeedId::new(usize::from(feed)).filter(|feed| feeds & feed.bit() != 0)?;
+                    Some(Listing { feed, verbs: Verbs { at: verb(at)?, below: verb(below)? } })
+                }
                 _ => None,
             })
             .collect();
@@ -112,10 +112,10 @@ const fn verb(number: u8) -> Option<Option<Verb>> {
 impl Row {
     /// The row with all its feeds folded into one: for an artifact of several feeds that is one feed's source. At each place the earliest
     /// feed's word stands.
-    pub(super) fn collapse(&self) -> Self {
+    pub(super) fn collapse(&self, id: FeedId) -> Self {
         let first = |place: fn(&Listing) -> Option<Verb>| self.listings.iter().find_map(place);
         let verbs = Verbs { at: first(|listing| listing.verbs.at), below: first(|listing| listing.verbs.below) };
-        Self { listings: Box::new([Listing { feed: FeedId(0), verbs }]) }
+        Self { listings: Box::new([Listing { feed: id, verbs }]) }
     }
 }
 
@@ -132,14 +132,14 @@ mod tests {
         assert_eq!((table.intern(&one), table.intern(&two), table.intern(&one)), (Some(0), Some(1), Some(0)));
         let rows = table.into_rows();
         let octets = encode(&rows);
-        assert_eq!(decode(&octets, 6).as_ref(), Some(&rows));
-        assert_eq!(decode(&octets, 5), None, "a feed that is not there");
+        assert_eq!(decode(&octets, 0b10_0001).as_ref(), Some(&rows));
+        assert_eq!(decode(&octets, 0b01_0001), None, "a feed that is not there");
         for cut in 0..octets.len() {
-            assert_eq!(decode(&octets[..cut], 6), None, "cut at {cut}");
+            assert_eq!(decode(&octets[..cut], 0b10_0001), None, "cut at {cut}");
         }
         let mut bad = octets;
         bad[6] = 9;
-        assert_eq!(decode(&bad, 6), None, "an unknown verb");
+        assert_eq!(decode(&bad, 0b10_0001), None, "an unknown verb");
     }
 
     #[test]
@@ -151,6 +151,6 @@ mod tests {
             ]),
         };
         let want = Verbs { at: Some(Verb::Passthru), below: Some(Verb::Listed) };
-        assert_eq!(row.collapse().listings(), [Listing { feed: FeedId(0), verbs: want }]);
+        assert_eq!(row.collapse(FeedId(7)).listings(), [Listing { feed: FeedId(7), verbs: want }]);
     }
 }

@@ -76,8 +76,8 @@ pub struct Opinion {
 /// Feeds, their actions and their entries: immutable.
 #[derive(Debug)]
 pub struct Policy {
-    /// Who lists what.
-    index: Arc<Index>,
+    /// Who lists what; each feed is in one of them.
+    indexes: Box<[Arc<Index>]>,
     /// By place; as many as the index's feeds.
     feeds: Vec<FeedConfig>,
     /// What a sunk name is answered with.
@@ -88,16 +88,16 @@ pub struct Policy {
 type Match<'p> = (usize, &'p Row);
 
 impl Policy {
-    /// Puts feeds and index together; `feeds` in the index's order.
+    /// Puts feeds and indexes together: `feeds` by place, each one's entries in one of `indexes`.
     #[must_use]
-    pub const fn new(index: Arc<Index>, feeds: Vec<FeedConfig>, sink: SinkConfig) -> Self {
-        Self { index, feeds, sink }
+    pub fn new(indexes: impl Into<Box<[Arc<Index>]>>, feeds: Vec<FeedConfig>, sink: SinkConfig) -> Self {
+        Self { indexes: indexes.into(), feeds, sink }
     }
 
-    /// The index.
+    /// The indexes.
     #[must_use]
-    pub const fn index(&self) -> &Arc<Index> {
-        &self.index
+    pub fn indexes(&self) -> &[Arc<Index>] {
+        &self.indexes
     }
 
     /// The feeds, in order.
@@ -133,6 +133,9 @@ impl Policy {
     #[inline]
     #[must_use]
     pub fn decide(&self, name: &NameRef<'_>) -> Decision {
+        if !self.indexes.iter().any(|index| index.may_list(name)) {
+            return Decision::UNLISTED;
+        }
         self.decide_within::<NEAR>(name)
             .or_else(|| self.decide_within::<{ LABELS_MAX + 1 }>(name))
             .unwrap_or(Decision::UNLISTED)
@@ -143,12 +146,14 @@ impl Policy {
     fn decide_within<const N: usize>(&self, name: &NameRef<'_>) -> Option<Decision> {
         let mut matches: [Option<Match<'_>>; N] = [None; N];
         let mut count = 0_usize;
-        self.index.walk(name, |labels, row| {
-            if let Some(slot) = matches.get_mut(count) {
-                *slot = Some((labels, row));
-            }
-            count += 1;
-        });
+        for index in &self.indexes {
+            index.walk(name, |labels, row| {
+                if let Some(slot) = matches.get_mut(count) {
+                    *slot = Some((labels, row));
+                }
+                count += 1;
+            });
+        }
         if count == 0 {
             return Some(Decision::UNLISTED);
         }
@@ -178,7 +183,7 @@ impl Policy {
         Some(decision)
     }
 
-    /// Gives each feed's deciding entry once, from the deepest match up.
+    /// Gives each feed's deciding entry once. A feed is in one index only, so that its own matches come deepest first.
     #[inline]
     fn for_each_opinion<'p>(
         &self,
@@ -206,7 +211,9 @@ impl Policy {
     #[must_use]
     pub fn opinions(&self, name: &NameRef<'_>) -> Vec<Opinion> {
         let mut matches = Vec::new();
-        self.index.walk(name, |labels, row| matches.push((labels, row)));
+        for index in &self.indexes {
+            index.walk(name, |labels, row| matches.push((labels, row)));
+        }
         let mut opinions = Vec::new();
         self.for_each_opinion(matches.into_iter().rev(), name.labels(), |opinion| opinions.push(opinion));
         opinions.sort_by_key(|opinion| opinion.feed);
@@ -217,12 +224,16 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::{Entries, Kept, Sorted};
+    use crate::index::{Entries, Kept, Part, Sorted};
     use crate::name::Name;
 
     type Feed<'t> = (Option<Action>, bool, &'t [(&'t str, Verbs)]);
 
     fn policy(feeds: &[Feed<'_>]) -> Policy {
+        policy_in(feeds, false)
+    }
+
+    fn policy_in(feeds: &[Feed<'_>], apart: bool) -> Policy {
         let sorted: Vec<Sorted> = feeds
             .iter()
             .map(|(_, _, names)| {
@@ -234,13 +245,24 @@ mod tests {
                 entries.finish().0
             })
             .collect();
-        let sources: Vec<_> = sorted.iter().map(|sorted| ("f", sorted.len() as u64, Kept::New(sorted))).collect();
-        let index = Index::build(&sources, &mut |_| ()).unwrap();
+        let parts: Vec<Part<'_>> = (0..)
+            .zip(&sorted)
+            .map(|(place, sorted)| Part {
+                id: FeedId::new(place).unwrap(),
+                name: "f",
+                entries: sorted.len() as u64,
+                source: Kept::New(sorted),
+            })
+            .collect();
+        let build = |parts: &[Part<'_>]| Arc::new(Index::build(parts, &mut |_| ()).unwrap());
+        // Every second feed in an index of its own: what is decided must not depend on it.
+        let (even, odd): (Vec<Part<'_>>, Vec<_>) = parts.iter().partition(|part| part.id.index() % 2 == 0);
+        let indexes = if apart { vec![build(&even), build(&odd)] } else { vec![build(&parts)] };
         let feeds = feeds
             .iter()
             .map(|&(action, may_allow, _)| FeedConfig { name: "f".to_owned(), action, may_allow })
             .collect();
-        Policy::new(Arc::new(index), feeds, SinkConfig::default())
+        Policy::new(indexes, feeds, SinkConfig::default())
     }
 
     fn decide(policy: &Policy, name: &str) -> (&'static str, u128) {
@@ -258,13 +280,14 @@ mod tests {
 
     #[test]
     fn the_earliest_feed_decides_and_inside_it_the_deepest_entry() {
-        let policy = policy(&[
+        let feeds: [Feed<'_>; 5] = [
             (Some(Action::Observe), false, &[("seen.test", LISTED), ("deep.bad.test", LISTED)]),
             (None, true, &[("good.bad.test", Verbs::subtree(Verb::Passthru)), ("x.good.bad.test", LISTED)]),
             (Some(Action::Nxdomain), false, &[("bad.test", LISTED), ("good.bad.test", LISTED)]),
             (Some(Action::Observe), false, &[("bad.test", LISTED)]),
             (None, false, &[("deep.bad.test", LISTED), ("seen.test", LISTED)]),
-        ]);
+        ];
+        let (together, apart) = (policy_in(&feeds, false), policy_in(&feeds, true));
         for (name, want) in [
             ("ok.test", ("unlisted", 0)),
             ("bad.test", ("nxdomain", 0)),
@@ -276,7 +299,8 @@ mod tests {
             ("seen.test", ("sinkhole", 1)),
             ("notbad.test", ("unlisted", 0)),
         ] {
-            assert_eq!(decide(&policy, name), want, "{name}");
+            assert_eq!(decide(&together, name), want, "{name}");
+            assert_eq!(decide(&apart, name), want, "{name}, in two indexes");
         }
     }
 
@@ -334,7 +358,7 @@ mod tests {
             .map(|(i, name)| (name.as_str(), Verbs::subtree(if i % 2 == 0 { Verb::Nxdomain } else { Verb::Nodata })))
             .collect();
         let policy = policy(&[(None, false, &names)]);
-        assert_eq!(policy.index().keys(), 126);
+        assert_eq!(policy.indexes()[0].keys(), 126);
         assert_eq!(decide(&policy, &deep).0, "nodata");
         assert_eq!(decide(&policy, &format!("b.{deep}")).0, "nodata");
         assert_eq!(decide(&policy, &vec!["a"; 125].join(".")).0, "nxdomain");

@@ -4,11 +4,22 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
+use serde::Deserialize;
 
 /// The most addresses one server listens on.
 pub const LISTEN_MAX: usize = 64;
 /// The most workers.
 pub const WORKERS_MAX: usize = 256;
+
+/// How the kernel deals queries out to workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spread {
+    /// By the client's address and port: a flow stays with one worker.
+    Flow,
+    /// At random: for few flows, as behind a load balancer.
+    Random,
+}
 
 /// Where to listen and what to bear.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +28,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Worker threads, at most [`WORKERS_MAX`]; 0: one a core.
     pub workers: usize,
+    /// How queries are dealt out to workers.
+    pub spread: Spread,
     /// What each UDP socket asks the kernel for, KiB; what was granted is reported.
     pub receive_buffer_kb: u32,
     /// The most TCP connections at once.
@@ -49,6 +62,7 @@ impl Default for Config {
         Self {
             listen: vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1053)],
             workers: 0,
+            spread: Spread::Flow,
             receive_buffer_kb: 4096,
             tcp_connections_max: 1024,
             tcp_connections_per_client_max: 128,

@@ -11,7 +11,7 @@ mod upstream;
 mod worker;
 
 pub use access::Access;
-pub use config::{AccessConfig, Config, LISTEN_MAX, WORKERS_MAX};
+pub use config::{AccessConfig, Config, LISTEN_MAX, Spread, WORKERS_MAX};
 pub use mailbox::{Letter, Mailbox, Post, mailbox};
 pub use respond::{Miss, Outcome, Responder};
 pub use rules::Rules;

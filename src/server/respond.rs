@@ -30,6 +30,7 @@ const UPSTREAM_GROUP: u16 = 0;
 
 /// What is to be done about a packet.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one a packet, on the stack; a box would allocate")]
 pub enum Outcome<'p> {
     /// Nothing.
     Silence,
@@ -37,6 +38,13 @@ pub enum Outcome<'p> {
     Reply(usize),
     /// Ask an upstream, and hand the answer to [`Responder::settle`] with the same packet.
     Forward(Miss<'p>),
+}
+
+impl From<Option<usize>> for Outcome<'_> {
+    /// What was written, or nothing.
+    fn from(reply: Option<usize>) -> Self {
+        reply.map_or(Self::Silence, Self::Reply)
+    }
 }
 
 /// A question that only an upstream can answer.
@@ -115,30 +123,33 @@ impl Responder {
         };
         let query = match self.gate(rules, header, packet, client, out) {
             Ok(query) => query,
-            Err(reply) => return reply.map_or(Outcome::Silence, Outcome::Reply),
+            Err(reply) => return reply.into(),
         };
         let mut turn = Turn { transport: self.transport, rules, query: &query, now_ms, out };
-        if let Some(outcome) = self.answer_here(&mut turn) {
-            return outcome;
+        if let Some(reply) = self.answer_here(&mut turn) {
+            return reply.into();
         }
         let Some(policy) = rules.policy.as_deref() else {
-            let reply = self.fail(&mut turn, Rcode::ServFail, Counted::NotReady, Ede::NOT_READY);
-            return reply.map_or(Outcome::Silence, Outcome::Reply);
+            return self.fail(&mut turn, Rcode::ServFail, Counted::NotReady, Ede::NOT_READY).into();
         };
         let decision = policy.decide(&query.qname);
         self.count_observed(decision.observed);
         let allowed = match decision.verdict {
-            Verdict::Sunk { feed, action } => {
-                let reply = self.sink(&mut turn, policy, feed.index(), action);
-                return reply.map_or(Outcome::Silence, Outcome::Reply);
-            }
+            Verdict::Sunk { feed, action } => return self.sink(&mut turn, policy, feed.index(), action).into(),
             Verdict::Allowed { feed } => {
                 self.shard.feed_hits(feed.index(), Action::Passthru as usize).bump();
                 true
             }
             Verdict::Unlisted => false,
         };
-        self.answer_or_forward(turn, policy, allowed).unwrap_or_else(|key| Outcome::Forward(Miss { key, query }))
+        if let Some(reply) = self.answer_unasked(&mut turn) {
+            return reply.into();
+        }
+        let key = Key::of(&query, UPSTREAM_GROUP, &self.seed);
+        if let Some(reply) = self.answer_cached(&mut turn, policy, allowed, &key) {
+            return reply.into();
+        }
+        Outcome::Forward(Miss { key, query })
     }
 
     /// Rung 1: whether this client may ask, and whether it is a query. `Err` holds the reply.
@@ -159,7 +170,7 @@ impl Responder {
             };
             self.count_reply(rcode, reply)
         };
-        // RFC 5358 §4: "IP address based authorization … Query replies that are not authorized should be refused"; RFC 8914 §4.19.
+        // RFC 5358 §4: recursion is for one's own clients, known by their addresses; RFC 8914 §4.19.
         if !rules.access.allows(client) {
             return Err(refuse(Counted::Refused, Rcode::Refused, Some(Ede::PROHIBITED)));
         }
@@ -190,56 +201,59 @@ impl Responder {
     }
 
     /// Rung 2: an answer with authority, if the name is in a zone here.
-    fn answer_here(&self, turn: &mut Turn<'_, '_>) -> Option<Outcome<'static>> {
+    fn answer_here(&self, turn: &mut Turn<'_, '_>) -> Option<Option<usize>> {
         let zone = turn.rules.zones.covers(&turn.query.qname, turn.query.qtype)?;
         let limit = turn.limit();
-        let reply = match turn.rules.zones.answer(zone, turn.query, turn.out, limit) {
+        match turn.rules.zones.answer(zone, turn.query, turn.out, limit) {
             ZoneAnswer::Reply { length, rcode, truncated } => {
                 self.count(turn.transport, Counted::Zone);
                 self.count_truncated(truncated);
-                self.count_reply(rcode, Some(length))
+                Some(self.count_reply(rcode, Some(length)))
             }
             ZoneAnswer::Unready => {
                 self.shard.zone_unready.bump();
-                self.fail(turn, Rcode::ServFail, Counted::Failed, Ede::OTHER)
+                Some(self.fail(turn, Rcode::ServFail, Counted::Failed, Ede::OTHER))
             }
-        };
-        Some(reply.map_or(Outcome::Silence, Outcome::Reply))
+        }
     }
 
-    /// Rungs 4 and 5; `Err` is the key to forward under.
-    fn answer_or_forward<'p>(
-        &mut self,
-        mut turn: Turn<'_, '_>,
-        policy: &Policy,
-        allowed: bool,
-    ) -> Result<Outcome<'p>, Key> {
-        let reply = |octets: Option<usize>| Ok(octets.map_or(Outcome::Silence, Outcome::Reply));
-        // RFC 8482 §4.2: "a conforming responder may … synthesize an HINFO RRset".
+    /// Between policy and cache: what no upstream is asked for.
+    fn answer_unasked(&self, turn: &mut Turn<'_, '_>) -> Option<Option<usize>> {
+        // RFC 8482 §4.2: ANY may be answered with a synthesised HINFO.
         if turn.query.qtype == rtype::ANY {
             self.count(turn.transport, Counted::Zone);
             let mut writer = Writer::reply(turn.out, turn.query, Rcode::NoError, ReplyFlags::default());
             writer.hinfo_rfc8482(ANY_TTL_SECS);
             writer.opt(turn.query, Rcode::NoError, None);
-            return reply(self.count_reply(Rcode::NoError, writer.finish()));
+            return Some(self.count_reply(Rcode::NoError, writer.finish()));
         }
         // RFC 1035 §4.1.1 leaves it to the server; answering from the cache would tell anyone what others asked (cache snooping).
         if !turn.query.header.recursion_desired() {
-            return reply(self.fail(&mut turn, Rcode::Refused, Counted::Refused, Ede::NOT_AUTHORITATIVE));
+            return Some(self.fail(turn, Rcode::Refused, Counted::Refused, Ede::NOT_AUTHORITATIVE));
         }
-        let key = Key::of(turn.query, UPSTREAM_GROUP, &self.seed);
-        if let Some(answer) = self.local.get(&key, turn.now_ms) {
+        None
+    }
+
+    /// Rung 4: the worker's own answers, then everyone's.
+    fn answer_cached(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        policy: &Policy,
+        allowed: bool,
+        key: &Key,
+    ) -> Option<Option<usize>> {
+        if let Some(answer) = self.local.get(key, turn.now_ms) {
             self.shard.cache_hits_local.bump();
-            let answer = Arc::clone(answer);
-            return reply(self.answer(&mut turn, policy, allowed, &answer, Counted::Hit));
+            return Some(self.answer(turn, policy, allowed, answer, Counted::Hit));
         }
-        if let Some(answer) = self.shared.get(&key, turn.now_ms) {
-            self.shard.cache_hits_shared.bump();
-            self.local.put(&key, Arc::clone(&answer), turn.now_ms);
-            return reply(self.answer(&mut turn, policy, allowed, &answer, Counted::Hit));
-        }
-        self.shard.cache_misses.bump();
-        Err(key)
+        let Some(answer) = self.shared.get(key, turn.now_ms) else {
+            self.shard.cache_misses.bump();
+            return None;
+        };
+        self.shard.cache_hits_shared.bump();
+        let reply = self.answer(turn, policy, allowed, &answer, Counted::Hit);
+        self.local.put(key, answer, turn.now_ms);
+        Some(reply)
     }
 
     /// Writes an upstream's answer, unless a name in its chain of aliases is sunk.

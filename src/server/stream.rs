@@ -180,11 +180,8 @@ async fn read_queries(
             next = timeout(idle, read_message(&mut reader)) => next,
             _ = stop.wait_for(|&stopping| stopping) => break,
         };
-        let packet = match next {
-            Ok(Ok(packet)) => packet,
-            // Ended, not a message, or silent for too long; what is on its way is still answered.
-            Ok(Err(_)) | Err(_) => break,
-        };
+        // Else: ended, not a message, or silent for too long; what is on its way is still answered.
+        let Ok(Ok(packet)) = next else { break };
         match answer(&mut responder, parts, client, &packet) {
             Answered::Not => {}
             Answered::Now(reply) => {
@@ -243,8 +240,8 @@ fn answer(responder: &mut Responder, parts: &StreamParts, client: IpAddr, packet
 fn hand_over(parts: &StreamParts, key: crate::cache::Key, packet: &[u8]) -> Option<oneshot::Receiver<Box<[u8]>>> {
     let place = usize::try_from(key.hash() % (parts.posts.len() as u64).max(1)).ok()?;
     let (reply, answer) = oneshot::channel();
-    parts.posts.get(place)?.put(Letter::Query { key, packet: packet.into(), reply }).ok()?;
-    Some(answer)
+    let taken = parts.posts.get(place)?.put(Letter::Query { key, packet: packet.into(), reply });
+    taken.then_some(answer)
 }
 
 /// Reads one length-led message (RFC 1035 §4.2.2).

@@ -120,9 +120,9 @@ pub async fn ask_over_tcp(
                 Ok(Ok(reply)) => Ok(reply),
                 Ok(Err(_)) | Err(_) => Err(TcpFailed),
             };
-            if let Some(post) = posts.get(ask.worker) {
-                // A full mailbox: the query runs into its own time limit.
-                post.put(Letter::Reply { slot: ask.slot, result }).ok();
+            let taken = posts.get(ask.worker).is_some_and(|post| post.put(Letter::Reply { slot: ask.slot, result }));
+            if !taken {
+                tracing::debug!("a mailbox is full; the query runs into its time limit");
             }
             drop(permit);
         });

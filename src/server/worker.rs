@@ -27,6 +27,10 @@ use crate::wire::{Ede, Header, Query, STREAM_OCTETS_MAX};
 const IDLE_MS: u32 = 1000;
 /// Batches taken from one listener before the others have their turn: a flood on one must not starve the rest.
 const BATCHES_IN_A_ROW: usize = 4;
+/// Batches taken from one listener at the end: more than any receive buffer holds.
+const DRAIN_BATCHES_MAX: usize = 1024;
+/// How often the end of the drain is looked for, at least.
+const DRAIN_LOOK_MS: u32 = 50;
 /// The token of the doorbell; listeners are counted from 0, upstream sockets from `UPSTREAM_TOKENS`.
 const BELL_TOKEN: u64 = u64::MAX;
 /// The first token of upstream sockets: `upstream << 16 | socket` above it.
@@ -143,6 +147,8 @@ pub struct Worker {
     stream_room: Box<[u8]>,
     /// What `forward` wants done.
     effects: Vec<Effect<Waiter>>,
+    /// When kernel drops are counted next.
+    drops_due_ms: u64,
     /// The rest.
     parts: WorkerParts,
 }
@@ -161,49 +167,66 @@ impl Worker {
             listeners.push(Listener { socket, outbox: Outbox::default(), drops: 0 });
         }
         let stream_room = vec![0; STREAM_OCTETS_MAX].into_boxed_slice();
-        Ok(Self { poller, listeners, inbox: Inbox::default(), stream_room, effects: Vec::new(), parts })
+        Ok(Self {
+            poller,
+            listeners,
+            inbox: Inbox::default(),
+            stream_room,
+            effects: Vec::new(),
+            drops_due_ms: 0,
+            parts,
+        })
     }
 
-    /// Serves until told to stop, then drains: answers what was received and what is in flight, in bounded time.
+    /// Serves until told to stop; then answers what was received and what is in flight, in bounded time.
     pub fn run(mut self) {
         let mut ready = Vec::with_capacity(BATCH);
-        let mut deadline_ms = None;
-        loop {
-            let timeout_ms = self.timeout_ms(deadline_ms);
-            if let Err(error) = self.poller.wait(timeout_ms, &mut ready) {
-                tracing::error!(%error, "a worker cannot wait for its sockets");
-                thread::sleep(Duration::from_millis(100));
+        while !self.parts.shutdown.begun() {
+            if guard(|| self.turn(&mut ready, IDLE_MS)).is_none() {
+                self.parts.responder.shard().panics.bump();
             }
-            for &token in &ready {
-                self.attend(token);
-            }
-            let now_ms = self.parts.clock.now_ms();
-            self.parts.forward.on_tick(now_ms, &mut self.effects);
-            self.apply_effects(now_ms);
-            self.flush();
-            self.count_drops();
-            if let Some(figure) = self.parts.in_flight.get(self.parts.index) {
-                figure.store(self.parts.forward.in_flight(), Ordering::Relaxed);
-            }
-            if self.parts.shutdown.begun() {
-                let deadline = *deadline_ms.get_or_insert(now_ms + self.parts.drain_ms);
-                let idle = !ready.iter().any(|&token| token != BELL_TOKEN);
-                if (idle && self.parts.forward.in_flight() == 0) || now_ms >= deadline {
-                    return;
+        }
+        for listener in 0..self.listeners.len() {
+            for _ in 0..DRAIN_BATCHES_MAX {
+                if self.receive(listener) < BATCH {
+                    break;
                 }
             }
         }
+        // From here on only replies of upstreams are awaited.
+        for listener in &self.listeners {
+            self.poller.remove(&listener.socket).ok();
+        }
+        let deadline_ms = self.parts.clock.now_ms() + self.parts.drain_ms;
+        while self.parts.forward.in_flight() > 0 && self.parts.clock.now_ms() < deadline_ms {
+            self.turn(&mut ready, DRAIN_LOOK_MS);
+        }
+        self.count_drops();
     }
 
-    /// How long the next wait may be.
-    fn timeout_ms(&self, drain_deadline_ms: Option<u64>) -> u32 {
+    /// Waits for something to do, at most `wait_ms`, and does it.
+    fn turn(&mut self, ready: &mut Vec<u64>, wait_ms: u32) {
         let now_ms = self.parts.clock.now_ms();
-        let next = [self.parts.forward.next_deadline_ms(), drain_deadline_ms].into_iter().flatten().min();
-        // While draining with nothing in flight, one look that finds nothing ends it.
-        if drain_deadline_ms.is_some() && self.parts.forward.in_flight() == 0 {
-            return 0;
+        let due = self.parts.forward.next_deadline_ms().map(|at| at.saturating_sub(now_ms));
+        let wait_ms = due.and_then(|due| u32::try_from(due).ok()).map_or(wait_ms, |due| due.min(wait_ms));
+        if let Err(error) = self.poller.wait(wait_ms, ready) {
+            tracing::error!(%error, "a worker cannot wait for its sockets");
+            thread::sleep(Duration::from_millis(u64::from(DRAIN_LOOK_MS)));
         }
-        next.map_or(IDLE_MS, |at| u32::try_from(at.saturating_sub(now_ms)).unwrap_or(IDLE_MS).min(IDLE_MS))
+        for &token in ready.iter() {
+            self.attend(token);
+        }
+        let now_ms = self.parts.clock.now_ms();
+        self.parts.forward.on_tick(now_ms, &mut self.effects);
+        self.apply_effects(now_ms);
+        self.flush();
+        if let Some(figure) = self.parts.in_flight.get(self.parts.index) {
+            figure.store(self.parts.forward.in_flight(), Ordering::Relaxed);
+        }
+        if now_ms >= self.drops_due_ms {
+            self.drops_due_ms = now_ms + u64::from(IDLE_MS);
+            self.count_drops();
+        }
     }
 
     /// Does what a ready source wants.

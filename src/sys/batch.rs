@@ -3,6 +3,7 @@
 //! One system call moves up to [`BATCH`] datagrams. A reply is written straight into the buffer it leaves from. Buffers are allocated
 //! once; nothing here allocates afterwards.
 
+#![expect(clippy::cast_possible_truncation, reason = "sizes of C structs and of a batch, in C's own types")]
 #![expect(
     unsafe_code,
     reason = "recvmmsg and sendmmsg have no safe wrapper that keeps headers and control messages between calls"
@@ -17,7 +18,7 @@ use libc::{
     c_int, c_uint, c_void, cmsghdr, in_pktinfo, in6_pktinfo, iovec, mmsghdr, sockaddr_in, sockaddr_in6, socklen_t,
 };
 
-/// Datagrams a system call moves at most: more gained nothing in NSD's and Knot's experience, and 64 × 4 KiB stay in a core's L2 cache.
+/// Datagrams a system call moves at most: a guess; 64 × 4 KiB stay in a core's L2 cache, and the call's price is shared by enough.
 pub const BATCH: usize = 64;
 /// The longest datagram read whole: above any query worth answering; a longer one is seen as cut short.
 const RECEIVE_OCTETS: usize = 4096;

@@ -12,4 +12,5 @@ pub use poll::{Doorbell, Poller};
 pub use process::{forbid_core_dumps, open_files_limit};
 pub use socket::{
     BindError, bind_tcp, bind_udp, connect_udp, ephemeral_ports, granted_receive_buffer, probe, receive_drops,
+    spread_at_random,
 };

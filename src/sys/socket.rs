@@ -10,6 +10,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use libc::{c_int, socklen_t};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+/// Return what the accumulator holds (linux/filter.h; libc has no name for it).
+const BPF_A: u32 = 0x10;
 /// Connections the kernel keeps for us before they are accepted.
 const BACKLOG: c_int = 1024;
 
@@ -90,11 +92,40 @@ pub fn bind_udp(address: SocketAddr, receive_octets: usize) -> io::Result<UdpSoc
         set_option(&socket, level, option, 1)?;
     }
     if address.is_ipv4() {
-        // Never fragment by a path MTU an attacker forged (RFC 9715 §3.1, R1): replies are at most 1232 octets anyway.
+        // Never fragment by a path MTU an attacker forged (RFC 9715 §3.1): replies are at most 1232 octets anyway.
         set_option(&socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT)?;
     }
     socket.bind(&address.into())?;
     Ok(socket.into())
+}
+
+/// Has the kernel deal datagrams of a port's sockets out at random instead of by flow: a load balancer in front makes few flows. `socket` is
+/// any of the `sockets` that share the port; all must be bound (`SO_ATTACH_REUSEPORT_CBPF`, socket(7)).
+///
+/// # Errors
+/// What the kernel says.
+pub fn spread_at_random(socket: &UdpSocket, sockets: u32) -> io::Result<()> {
+    let instruction = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    let mut program = [
+        instruction(
+            libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
+            (libc::SKF_AD_OFF + libc::SKF_AD_RANDOM).cast_unsigned(),
+        ),
+        instruction(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, sockets.max(1)),
+        instruction(libc::BPF_RET | BPF_A, 0),
+    ];
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: the option's value is a sock_fprog, whose pointer leads to as many instructions as it says; the kernel copies them.
+    let status = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_REUSEPORT_CBPF,
+            (&raw const filter).cast(),
+            size_of::<libc::sock_fprog>() as socklen_t,
+        )
+    };
+    if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// A TCP listener.
@@ -181,6 +212,25 @@ mod tests {
         let error = probe(listener.local_addr().unwrap()).unwrap_err();
         assert!(matches!(error, BindError::InUse { transport: "TCP", .. }), "{error}");
         assert!(matches!(probe("203.0.113.1:1".parse().unwrap()), Err(BindError::Io { .. })));
+    }
+
+    #[test]
+    fn one_flow_is_dealt_out_at_random() {
+        let first = bind_udp("127.0.0.1:0".parse().unwrap(), 65_536).unwrap();
+        let address = first.local_addr().unwrap();
+        let mut sockets = vec![first];
+        sockets.extend((1..4).map(|_| bind_udp(address, 65_536).unwrap()));
+        spread_at_random(&sockets[0], 4).unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut counts = [0_usize; 4];
+        for _ in 0..400 {
+            client.send_to(b"x", address).unwrap();
+            let got = |socket: &UdpSocket| socket.recv(&mut [0; 8]).is_ok();
+            // Delivered on send: loopback queues it before send returns.
+            let place = sockets.iter().position(got).unwrap();
+            counts[place] += 1;
+        }
+        assert!(counts.iter().all(|&count| count > 40), "{counts:?}");
     }
 
     #[test]

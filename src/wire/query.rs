@@ -110,7 +110,7 @@ impl<'a> Query<'a> {
     /// is there twice (RFC 6891 §6.1.1), octets behind the last record.
     #[inline]
     pub fn read(header: Header, packet: &'a [u8]) -> Result<Self, QueryError> {
-        // RFC 9619: "a DNS message with OPCODE = 0 and QDCOUNT > 1 MUST be treated as incorrectly formatted".
+        // RFC 9619 §4: with OPCODE 0, more than one question is a format error; with none there is nothing to answer.
         let [1, 0, authorities, additionals] = header.counts else { return Err(QueryError) };
         let body = packet.get(HEADER_OCTETS..).ok_or(QueryError)?;
         let qname = NameRef::read(body).map_err(|_| QueryError)?;
@@ -145,7 +145,8 @@ fn read_edns(records: &[u8], authorities: u16, additionals: u16) -> Result<Optio
         let fixed = rest.get(owner..owner + 10).ok_or(QueryError)?;
         let length = usize::from(u16_at(fixed, 8).ok_or(QueryError)?);
         if u16_at(fixed, 0) == Some(rtype::OPT) {
-            // RFC 6891 §6.1.1: "If a query message with more than one OPT RR is received, a FORMERR MUST be returned"; §6.1.2: "NAME … MUST be 0".
+            // RFC 6891 §6.1.1: "If a query message with more than one OPT RR is received, a FORMERR (RCODE=1) MUST be returned."; §6.1.2: its
+            // name is the root.
             if edns.is_some() || owner != 1 || index < u32::from(authorities) {
                 return Err(QueryError);
             }

@@ -102,7 +102,7 @@ pub struct Record {
 }
 
 /// The records of a message, in its order; ends at the first error.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Records<'a> {
     /// The whole message.
     message: &'a [u8],
@@ -173,11 +173,15 @@ impl Iterator for Records<'_> {
 fn walk_name(message: &[u8], at: usize, mut visit: impl FnMut(&[u8])) -> Result<usize, RecordsError> {
     let mut here = at;
     let mut next = None;
-    // Where the part being read starts. RFC 1035 §4.1.4: a pointer is to "a prior occurrence", so each must point before it: a bound and no loop.
-    let mut part = at;
+    // Where the part being read starts, and where it must end. RFC 1035 §4.1.4: a pointer is to "a prior occurrence of the same name", so the
+    // part pointed to lies before the one that points: a bound and no loop, and no name that takes in what comes after it.
+    let (mut part, mut part_end) = (at, message.len());
     let mut octets = 1;
     loop {
         let length = *message.get(here).ok_or(RecordsError::Truncated)?;
+        if here >= part_end {
+            return Err(RecordsError::Pointer);
+        }
         match length {
             0 => return Ok(next.unwrap_or(here + 1)),
             1..=63 => {
@@ -192,11 +196,11 @@ fn walk_name(message: &[u8], at: usize, mut visit: impl FnMut(&[u8])) -> Result<
             }
             0xc0..=0xff => {
                 let target = usize::from(u16_at(message, here).ok_or(RecordsError::Truncated)? & 0x3fff);
-                if target < HEADER_OCTETS || target >= part {
+                if target < HEADER_OCTETS || target >= part || here + 2 > part_end {
                     return Err(RecordsError::Pointer);
                 }
                 next = next.or(Some(here + 2));
-                (here, part) = (target, target);
+                (here, part, part_end) = (target, target, part);
             }
             _ => return Err(RecordsError::LabelType),
         }
@@ -341,6 +345,7 @@ mod tests {
             (b"\x01a\xc0", 12, RecordsError::Truncated),
             (b"\x02a", 12, RecordsError::Truncated),
             (b"\x40", 12, RecordsError::LabelType),
+            (b"\x04ab\xc0\x0c\0", 15, RecordsError::Pointer),
             (&long, 12, RecordsError::NameTooLong),
             (b"", 12, RecordsError::Truncated),
         ] {

@@ -152,7 +152,7 @@ fn a_retired_policy_is_freed_though_all_workers_are_idle() {
     let (policy, index) = {
         let rules = house.server().live().load();
         let policy = rules.policy.as_ref().unwrap();
-        (Arc::downgrade(policy), Arc::downgrade(policy.index()))
+        (Arc::downgrade(policy), Arc::downgrade(&policy.indexes()[0]))
     };
     house.replace("ads", "one.test\nthree.test\n");
     house.reload().unwrap();

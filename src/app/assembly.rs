@@ -1,0 +1,194 @@
+//! The parts a server is put together from: sockets, what workers and streams share, the workers themselves.
+
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rand::rngs::{StdRng, SysRng};
+use rand::{RngExt, SeedableRng};
+use tokio::sync::mpsc;
+
+use super::sockets::{self, Sockets};
+use super::{StartError, Started, system};
+use crate::admin::AdminSocket;
+use crate::cache::{Local, Seed, Shared};
+use crate::config::Settings;
+use crate::forward::Forward;
+use crate::metrics::{LiveFigures, Shard, Transport};
+use crate::policy::Live;
+use crate::server::{
+    Access, Clock, Post, Responder, Rules, Shutdown, StreamParts, TcpAsk, UpstreamSockets, Worker, WorkerParts,
+    mailbox, sockets_per_upstream,
+};
+use crate::sys;
+use crate::zone::Zones;
+
+/// How much longer a stream waits for its worker than the worker for its upstreams.
+pub(super) const STREAM_PATIENCE: Duration = Duration::from_millis(500);
+
+/// What every worker and every stream shares.
+pub(super) struct Common {
+    /// What is in force.
+    pub(super) live: Arc<Live<Rules>>,
+    /// Everyone's answers.
+    pub(super) shared: Arc<Shared>,
+    /// What cache keys are hashed with.
+    pub(super) seed: Seed,
+    /// The process's clock.
+    pub(super) clock: Clock,
+    /// When to end.
+    pub(super) shutdown: Arc<Shutdown>,
+    /// By worker.
+    pub(super) in_flight: Arc<[AtomicUsize]>,
+    /// Where questions for upstreams over TCP go.
+    pub(super) asks: mpsc::Sender<TcpAsk>,
+}
+
+/// Every socket, bound; nothing is served yet.
+pub(super) struct Doors {
+    /// Listeners.
+    pub(super) sockets: Sockets,
+    /// `/metrics` and its like.
+    pub(super) http: Option<TcpListener>,
+    /// The operator's commands.
+    pub(super) socket: Option<AdminSocket>,
+}
+
+impl Doors {
+    /// Binds them all.
+    pub(super) fn open(settings: &Settings) -> Result<Self, StartError> {
+        let workers = match settings.server.workers {
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            some => some,
+        };
+        Ok(Self {
+            sockets: sockets::bind(&settings.server, workers)?,
+            http: settings.admin.http.map(bind_http).transpose()?,
+            socket: settings.admin.socket.as_deref().map(AdminSocket::bind).transpose()?,
+        })
+    }
+
+    /// How many workers there are sockets for.
+    pub(super) const fn workers(&self) -> usize {
+        self.sockets.udp.len()
+    }
+
+    /// What can be said of the start so far.
+    pub(super) fn started(&self) -> Started {
+        Started {
+            listen: self.sockets.listen.clone(),
+            workers: self.workers(),
+            granted_octets: self.sockets.granted_octets,
+            http: self.http.as_ref().and_then(|listener| listener.local_addr().ok()),
+            socket: self.socket.as_ref().map(|socket| socket.path().to_owned()),
+            feeds: Vec::new(),
+            generation: 0,
+            notes: Vec::new(),
+        }
+    }
+}
+
+impl Common {
+    /// What is shared by `workers` workers, before the first generation.
+    pub(super) fn new(
+        settings: &Settings,
+        zones: Arc<Zones>,
+        workers: usize,
+        asks: mpsc::Sender<TcpAsk>,
+    ) -> Result<Self, StartError> {
+        let access = Access::new(&settings.access);
+        let mut rng = random()?;
+        Ok(Self {
+            live: Arc::new(Live::new(Rules { generation: 0, access, zones, policy: None })),
+            shared: Arc::new(Shared::new(&settings.cache)),
+            // Names are chosen by strangers: their hashes must not be.
+            seed: Seed::new([rng.random(), rng.random()]),
+            clock: Clock::start(),
+            shutdown: Arc::default(),
+            in_flight: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
+            asks,
+        })
+    }
+
+    /// What a scrape asks for beside the counters.
+    pub(super) fn live_figures(&self) -> Box<dyn Fn() -> LiveFigures + Send + Sync> {
+        let (shared, in_flight) = (Arc::clone(&self.shared), Arc::clone(&self.in_flight));
+        Box::new(move || LiveFigures {
+            cache_bytes: shared.bytes() as u64,
+            cache_entries: shared.len() as u64,
+            in_flight: in_flight.iter().map(|count| count.load(Ordering::Relaxed) as u64).sum(),
+        })
+    }
+
+    /// What connections share.
+    pub(super) fn stream_parts(&self, settings: &Settings, posts: &Arc<[Post]>, shard: Arc<Shard>) -> StreamParts {
+        let (shared, seed) = (Arc::clone(&self.shared), self.seed.clone());
+        let responder = move || {
+            // A connection's answers come from the shared cache: a table of its own would cost more than it saves.
+            Responder::new(Transport::Tcp, Arc::clone(&shard), Local::none(), Arc::clone(&shared), seed.clone())
+        };
+        StreamParts {
+            rules: Arc::clone(&self.live),
+            responder: Box::new(responder),
+            posts: Arc::clone(posts),
+            clock: self.clock,
+            config: settings.server.clone(),
+            patience: Duration::from_millis(u64::from(settings.upstream.budget_ms)) + STREAM_PATIENCE,
+        }
+    }
+}
+
+/// Binds the HTTP listener.
+pub(super) fn bind_http(address: SocketAddr) -> Result<TcpListener, StartError> {
+    sys::bind_tcp(address).map_err(|source| StartError::Http { address, source })
+}
+
+/// A CSPRNG, seeded by the system.
+pub(super) fn random() -> Result<StdRng, StartError> {
+    StdRng::try_from_rng(&mut SysRng).map_err(|error| system("draw randomness")(error.into()))
+}
+
+/// The workers' mailboxes, and their threads.
+pub(super) type Workers = (Arc<[Post]>, Vec<JoinHandle<()>>);
+
+/// Starts every worker: their posts and their threads.
+pub(super) fn start_workers(
+    settings: &Settings,
+    common: &Common,
+    sockets: Vec<Vec<UdpSocket>>,
+    shards: &[Arc<Shard>],
+) -> Result<Workers, StartError> {
+    let servers: Arc<[SocketAddr]> = settings.upstream.servers.clone().into();
+    let each = sockets_per_upstream(sys::open_files_limit(), sys::ephemeral_ports(), sockets.len(), servers.len());
+    let (mut posts, mut built) = (Vec::new(), Vec::new());
+    for (index, (sockets, shard)) in sockets.into_iter().zip(shards).enumerate() {
+        let (post, mailbox) = mailbox().map_err(system("make a mailbox"))?;
+        posts.push(post);
+        let local = Local::new(&settings.cache);
+        let responder =
+            Responder::new(Transport::Udp, Arc::clone(shard), local, Arc::clone(&common.shared), common.seed.clone());
+        let worker = Worker::new(WorkerParts {
+            sockets,
+            mailbox,
+            rules: common.live.reader(),
+            responder,
+            forward: Forward::new(settings.upstream.clone(), settings.cache.clone(), each, random()?),
+            upstreams: UpstreamSockets::new(Arc::clone(&servers), each),
+            tcp: common.asks.clone(),
+            clock: common.clock,
+            shutdown: Arc::clone(&common.shutdown),
+            drain_ms: u64::from(settings.server.drain_secs) * 1000,
+            in_flight: Arc::clone(&common.in_flight),
+            index,
+        });
+        built.push(worker.map_err(system("make a poller"))?);
+    }
+    let mut threads = Vec::new();
+    for (index, worker) in built.into_iter().enumerate() {
+        let thread = thread::Builder::new().name(format!("cenote-{index}")).spawn(move || worker.run());
+        threads.push(thread.map_err(system("start a thread"))?);
+    }
+    Ok((posts.into(), threads))
+}

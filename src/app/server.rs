@@ -1,0 +1,238 @@
+//! [`Server`]: started in order, stopped in order.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, watch};
+
+use super::assembly::{Common, Doors, STREAM_PATIENCE, start_workers};
+use super::control::Control;
+use super::publisher::{self, Publisher, Task};
+use super::{FeedState, Progress, ReloadError, Reloaded, StartError, chain, signals, system};
+use crate::admin::serve_http;
+use crate::config::Settings;
+use crate::metrics::{Metrics, Shard};
+use crate::policy::Live;
+use crate::server::{Post, Rules, Shutdown, ask_over_tcp, serve_streams};
+use crate::zone::Zones;
+
+/// How many questions for upstreams over TCP wait for a task (a guess: a burst of truncated replies).
+const TCP_ASKS_WAITING: usize = 1024;
+/// Threads of the runtime at most: streams and doors are not the query path.
+const RUNTIME_THREADS_MAX: usize = 4;
+
+/// What was started, for whoever prints it.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// Addresses, ports as bound.
+    pub listen: Vec<SocketAddr>,
+    /// Worker threads.
+    pub workers: usize,
+    /// The least receive buffer a UDP socket was granted, octets.
+    pub granted_octets: usize,
+    /// Where HTTP is.
+    pub http: Option<SocketAddr>,
+    /// Where the admin socket is.
+    pub socket: Option<PathBuf>,
+    /// The feeds of the first generation.
+    pub feeds: Vec<FeedState>,
+    /// The first generation's number.
+    pub generation: u64,
+    /// What works, but hardly as it was meant.
+    pub notes: Vec<String>,
+}
+
+/// A running server.
+pub struct Server {
+    /// What was started.
+    started: Started,
+    /// Tells workers to drain.
+    shutdown: Arc<Shutdown>,
+    /// Wakes them.
+    posts: Arc<[Post]>,
+    /// Their threads.
+    workers: Vec<JoinHandle<()>>,
+    /// What may wait.
+    runtime: Runtime,
+    /// Tells streams and doors to end.
+    stop: watch::Sender<bool>,
+    /// The streams.
+    streams: tokio::task::JoinHandle<()>,
+    /// The publisher's queue.
+    tasks: Sender<Task>,
+    /// The publisher.
+    publisher: JoinHandle<()>,
+    /// Every figure.
+    metrics: Arc<Metrics>,
+    /// What is in force.
+    live: Arc<Live<Rules>>,
+    /// How long to drain.
+    drain: Duration,
+}
+
+impl Server {
+    /// Starts everything and loads the first generation. `config_file` is what a reload reads; without one it keeps the settings.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub fn start(settings: Settings, config_file: Option<&Path>, progress: Progress<'_>) -> Result<Self, StartError> {
+        let zones = Arc::new(Zones::build(&settings.zones).map_err(StartError::Zones)?);
+        let doors = Doors::open(&settings)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(doors.workers().min(RUNTIME_THREADS_MAX))
+            .thread_name("cenote-waits")
+            .enable_all()
+            .build()
+            .map_err(system("start the runtime"))?;
+        let (asks, asked) = mpsc::channel(TCP_ASKS_WAITING);
+        let common = Common::new(&settings, Arc::clone(&zones), doors.workers(), asks)?;
+        let shards: Vec<Arc<Shard>> = (0..=doors.workers()).map(|_| Arc::default()).collect();
+        let metrics = Arc::new(Metrics::new(shards.clone(), common.live_figures()));
+        let mut started = doors.started();
+        let (posts, workers) = start_workers(&settings, &common, doors.sockets.udp, &shards)?;
+
+        let (stop, stopping) = watch::channel(false);
+        let (tasks, queue) = publisher::tasks();
+        let shard = shards.last().map(Arc::clone).unwrap_or_default();
+        let parts = Arc::new(common.stream_parts(&settings, &posts, shard));
+        let streams = runtime.spawn(serve_streams(doors.sockets.tcp, parts, stopping.clone()));
+        let servers: Arc<[SocketAddr]> = settings.upstream.servers.clone().into();
+        let budget = Duration::from_millis(u64::from(settings.upstream.budget_ms));
+        runtime.spawn(ask_over_tcp(asked, servers, Arc::clone(&posts), budget));
+        if let Some(listener) = doors.http {
+            spawn_door(&runtime, "HTTP", serve_http(listener, Arc::clone(&metrics), stopping.clone()));
+        }
+        if let Some(socket) = doors.socket {
+            let control = Control {
+                live: Arc::clone(&common.live),
+                metrics: Arc::clone(&metrics),
+                tasks: Mutex::new(tasks.clone()),
+            };
+            spawn_door(&runtime, "the admin socket", socket.serve(Arc::new(control), stopping));
+        }
+
+        let drain = Duration::from_secs(u64::from(settings.server.drain_secs));
+        let mut publisher = Publisher {
+            config_file: config_file.map(Path::to_owned),
+            settings,
+            live: Arc::clone(&common.live),
+            posts: Arc::clone(&posts),
+            metrics: Arc::clone(&metrics),
+            feeds: None,
+            seen: Vec::new(),
+            zones,
+            generation: 0,
+            reload_failures: 0,
+        };
+        let loaded = publisher.first_load(progress);
+        if let Ok(Reloaded { generation, notes }) = &loaded {
+            started.generation = *generation;
+            started.notes.clone_from(notes);
+            started.feeds = publisher.feeds.as_ref().map(|set| set.states.clone()).unwrap_or_default();
+        }
+        let own_tasks = tasks.clone();
+        let publishing = thread::Builder::new()
+            .name("cenote-publisher".to_owned())
+            .spawn(move || publisher.run(&queue, &own_tasks))
+            .map_err(system("start a thread"))?;
+        let server = Self {
+            started,
+            shutdown: common.shutdown,
+            posts,
+            workers,
+            runtime,
+            stop,
+            streams,
+            tasks,
+            publisher: publishing,
+            metrics,
+            live: common.live,
+            drain,
+        };
+        match loaded {
+            Ok(_) => Ok(server),
+            Err(error) => {
+                server.stop();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// What was started.
+    #[must_use]
+    pub const fn started(&self) -> &Started {
+        &self.started
+    }
+
+    /// Every figure.
+    #[must_use]
+    pub const fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// What is in force, and what still waits to be freed.
+    #[must_use]
+    pub const fn live(&self) -> &Arc<Live<Rules>> {
+        &self.live
+    }
+
+    /// Reads configuration and feeds again, and waits for the result.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; the generation in force stays.
+    pub fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let (reply, result) = std::sync::mpsc::channel();
+        self.tasks.send(Task::Reload(Some(reply))).map_err(|_| ReloadError::Stopping)?;
+        result.recv().map_err(|_| ReloadError::Stopping)?
+    }
+
+    /// Serves until SIGTERM or SIGINT; SIGHUP reloads.
+    ///
+    /// # Errors
+    /// [`StartError::System`] if signals cannot be waited for.
+    pub fn wait(&self) -> Result<(), StartError> {
+        let reload = || drop(self.tasks.send(Task::Reload(None)));
+        self.runtime.block_on(signals::wait(reload)).map_err(system("wait for signals"))
+    }
+
+    /// Ends: streams finish what they were asked, workers what they received and what is in flight, then everything goes.
+    pub fn stop(self) {
+        self.stop.send_replace(true);
+        let drain = self.drain;
+        let streams = self.streams;
+        self.runtime.block_on(async move {
+            // Streams end by themselves within their drain time; this is for one that does not.
+            drop(tokio::time::timeout(drain + STREAM_PATIENCE, streams).await);
+        });
+        self.shutdown.begin();
+        for post in self.posts.iter() {
+            post.ring();
+        }
+        for worker in self.workers {
+            // A worker that panicked outside a packet has said so on its way out.
+            worker.join().ok();
+        }
+        // Refused only if it is gone already.
+        self.tasks.send(Task::Stop).ok();
+        self.publisher.join().ok();
+        self.runtime.shutdown_timeout(drain);
+    }
+}
+
+/// Serves one of the two doors until it ends.
+fn spawn_door<E: std::error::Error>(
+    runtime: &Runtime,
+    door: &'static str,
+    serving: impl Future<Output = Result<(), E>> + Send + 'static,
+) {
+    runtime.spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(error = chain(&error), "{door} ended");
+        }
+    });
+}
