@@ -39,6 +39,13 @@ pub struct Serving {
 impl Serving {
     /// Starts `serve` with a configuration file and waits for the banner's last line.
     pub fn start(config: &Path, args: &[&str]) -> Self {
+        let mut serving = Self::spawn(config, args);
+        serving.wait_for_banner();
+        serving
+    }
+
+    /// Starts `serve` and waits for nothing.
+    pub fn spawn(config: &Path, args: &[&str]) -> Self {
         let mut command = cenote();
         command.arg("serve").arg("--config").arg(config).args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -47,13 +54,16 @@ impl Serving {
             follow(child.stdout.take().unwrap(), Arc::clone(&said[0])),
             follow(child.stderr.take().unwrap(), Arc::clone(&said[1])),
         ];
-        let mut serving = Self { child, said, readers };
+        Self { child, said, readers }
+    }
+
+    /// Waits for the banner's last line.
+    pub fn wait_for_banner(&mut self) {
         eventually("the banner", || {
-            let ended = serving.child.try_wait().unwrap();
-            assert!(ended.is_none(), "it ended instead of serving: {}", serving.said());
-            serving.said[0].lock().unwrap().contains("\n  try ")
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "it ended instead of serving: {}", self.said());
+            self.said[0].lock().unwrap().contains("\n  try ")
         });
-        serving
     }
 
     /// All it has said: standard output, then standard error.
