@@ -7,7 +7,7 @@ mod names;
 use std::hint::black_box;
 
 use cenote::feed::{TextFormat, read_text};
-use cenote::index::{Index, Kept};
+use cenote::index::{Index, Kept, Part};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
 /// Names in the feed.
@@ -19,7 +19,7 @@ fn build(criterion: &mut Criterion) {
     let (sorted, report) = read_text(text.as_bytes(), TextFormat::Plain, false).unwrap();
     assert_eq!(report.refused_total(), 0, "made-up names are names");
     let entries = sorted.len() as u64;
-    let index = || Index::build(&[("feed", entries, Kept::New(&sorted))], &mut |_| ()).unwrap();
+    let index = || Index::build(&Part::in_order(&[("feed", entries, Kept::New(&sorted))]), &mut |_| ()).unwrap();
     let mut artifact = Vec::new();
     index().write(&mut artifact).unwrap();
 

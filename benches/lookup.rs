@@ -26,7 +26,7 @@ fn probe(set: &HashSet<Box<[u8]>>, name: &Name) -> bool {
 fn lookup(criterion: &mut Criterion) {
     let listed = names::listed(LISTED);
     let feeds = vec![FeedConfig { name: "feed".to_owned(), action: None, may_allow: false }];
-    let policy = Policy::new(Arc::new(names::index(&listed)), feeds, SinkConfig::default());
+    let policy = Policy::new([Arc::new(names::index(&listed))], feeds, SinkConfig::default());
     let set: HashSet<Box<[u8]>> = listed.iter().map(|text| names::name(text).wire().into()).collect();
     let mut group = criterion.benchmark_group("lookup");
     group.throughput(Throughput::Elements(ASKED as u64));

@@ -31,7 +31,7 @@ fn rules(listed: &[String]) -> Rules {
         generation: 1,
         access: Access::new(&AccessConfig::default()),
         zones: Arc::new(Zones::build(&ZonesConfig { zones: vec![zone], ..ZonesConfig::default() }).unwrap()),
-        policy: Some(Arc::new(Policy::new(Arc::new(names::index(listed)), feeds, SinkConfig::default()))),
+        policy: Some(Arc::new(Policy::new([Arc::new(names::index(listed))], feeds, SinkConfig::default()))),
     }
 }
 

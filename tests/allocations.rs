@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use cenote::cache::{Answer, Config as CacheConfig, Local, Seed, Shared};
 use cenote::feed::{TextFormat, read_text};
-use cenote::index::{Index, Kept};
+use cenote::index::{Index, Kept, Part};
 use cenote::metrics::{Shard, Transport};
 use cenote::policy::{FeedConfig, Policy, SinkConfig};
 use cenote::server::{Access, AccessConfig, Outcome, Responder, Rules};
@@ -65,13 +65,13 @@ fn query(name: &[u8]) -> Vec<u8> {
 /// A name sunk and everything else let through.
 fn rules() -> Rules {
     let (sorted, _) = read_text(&b"bad.test\nworse.bad.test"[..], TextFormat::Plain, false).unwrap();
-    let index = Index::build(&[("feed", 1, Kept::New(&sorted))], &mut |_| ()).unwrap();
+    let index = Index::build(&Part::in_order(&[("feed", 1, Kept::New(&sorted))]), &mut |_| ()).unwrap();
     let feeds = vec![FeedConfig { name: "feed".to_owned(), action: None, may_allow: false }];
     Rules {
         generation: 1,
         access: Access::new(&AccessConfig::default()),
         zones: Arc::new(Zones::build(&ZonesConfig::default()).unwrap()),
-        policy: Some(Arc::new(Policy::new(Arc::new(index), feeds, SinkConfig::default()))),
+        policy: Some(Arc::new(Policy::new([Arc::new(index)], feeds, SinkConfig::default()))),
     }
 }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use cenote::cache::{Answer, Config as CacheConfig};
-use cenote::index::{Entries, Index, Kept, Sorted, Verb, Verbs};
+use cenote::index::{Entries, Index, Kept, Part, Sorted, Verb, Verbs};
 use cenote::name::Name;
 use cenote::wire::rtype;
 use rand::rngs::StdRng;
@@ -87,7 +87,7 @@ pub fn sorted(names: &[String]) -> Sorted {
 /// An index of one feed.
 pub fn index(names: &[String]) -> Index {
     let sorted = sorted(names);
-    Index::build(&[("feed", sorted.len() as u64, Kept::New(&sorted))], &mut |_| ()).unwrap()
+    Index::build(&Part::in_order(&[("feed", sorted.len() as u64, Kept::New(&sorted))]), &mut |_| ()).unwrap()
 }
 
 /// A query for the A of `name`, RD set, with an OPT.

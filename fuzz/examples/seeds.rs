@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use cenote::feed::{TextFormat, read_text};
-use cenote::index::{Index, Kept};
+use cenote::index::{Index, Kept, Part};
 
 /// A name in wire form.
 fn wire(name: &str) -> Vec<u8> {
@@ -143,7 +143,9 @@ fn artifact_open() {
     let many: String = (0..60).map(|number| format!("{}.example.com\n", char::from(b'0' + number))).collect();
     for (name, text) in [("empty", ""), ("some", names), ("wide", &many)] {
         let (one, two) = (read(text), read("example.org\nbad.example.com\n"));
-        let index = Index::build(&[("one", 1, Kept::New(&one)), ("two", 2, Kept::New(&two))], &mut |_| ()).unwrap();
+        let index =
+            Index::build(&Part::in_order(&[("one", 1, Kept::New(&one)), ("two", 2, Kept::New(&two))]), &mut |_| ())
+                .unwrap();
         let mut file = Vec::new();
         index.write(&mut file).unwrap();
         write("artifact_open", &format!("file-{name}"), &[&[0], &file[..]].concat());

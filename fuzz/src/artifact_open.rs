@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use cenote::feed::{TextFormat, read_text};
-use cenote::index::{Index, Kept, MAGIC, Sorted};
+use cenote::index::{FeedId, Index, Kept, MAGIC, Part, Sorted};
 use cenote::name::Name;
 use fst::raw::Fst;
 
@@ -33,7 +33,10 @@ const NAMES: [&str; 7] =
 static GOOD: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let read = |text: &str| read_text(text.as_bytes(), TextFormat::Plain, false).unwrap().0;
     let sorted: [Sorted; 2] = [read("bad.example.com\nexample.org\n"), read("bad.example.com\nwww.example.net\n")];
-    let index = Index::build(&[("one", 2, Kept::New(&sorted[0])), ("two", 2, Kept::New(&sorted[1]))], &mut |_| ());
+    let index = Index::build(
+        &Part::in_order(&[("one", 2, Kept::New(&sorted[0])), ("two", 2, Kept::New(&sorted[1]))]),
+        &mut |_| (),
+    );
     let mut octets = Vec::new();
     index.unwrap().write(&mut octets).unwrap();
     octets
@@ -69,7 +72,11 @@ fn look_up(file: Vec<u8>) {
         rows
     };
     let rows = walk(&index);
-    assert_eq!(walk(&index.into_one_feed("all")), rows, "folding feeds together moves no name");
+    assert_eq!(
+        walk(&index.into_one_feed(FeedId::new(0).unwrap(), "all")),
+        rows,
+        "folding feeds together moves no name"
+    );
 }
 
 /// A map with these nodes, the last of which is the root; its first octet says how many keys it is to claim.

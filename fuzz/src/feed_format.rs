@@ -3,7 +3,7 @@
 //! Input: an octet (which format; 4 trusts suffixes; 8 builds an index of it, which takes a hundred times as long), then the text.
 
 use cenote::feed::{DETECT_OCTETS, TextFormat, detect, read_text};
-use cenote::index::{Index, Kept};
+use cenote::index::{Index, Kept, Part};
 use cenote::name::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX};
 
 use super::octet;
@@ -25,7 +25,8 @@ pub fn run(data: &[u8]) {
     assert!(keys.iter().all(|key| is_key(key)), "a key that is no name's");
     assert!(sorted.iter().all(|(_, verbs)| verbs.at.or(verbs.below).is_some()), "an entry that says nothing");
     if switches & 8 != 0 {
-        let index = Index::build(&[("feed", report.entries, Kept::New(&sorted))], &mut |_| ()).unwrap();
+        let index =
+            Index::build(&Part::in_order(&[("feed", report.entries, Kept::New(&sorted))]), &mut |_| ()).unwrap();
         assert!(index.keys() <= keys.len());
     }
 

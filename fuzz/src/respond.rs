@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use cenote::cache::{Answer, Config as CacheConfig, Key, Local, Seed, Shared};
 use cenote::feed::{TextFormat, read_text};
-use cenote::index::{Index, Kept, Sorted};
+use cenote::index::{Index, Kept, Part, Sorted};
 use cenote::metrics::{Outcome as Counted, Shard, Transport};
 use cenote::name::Name;
 use cenote::policy::{Action, FeedConfig, Policy, SinkConfig};
@@ -58,10 +58,10 @@ fn policy() -> Policy {
     ];
     let sorted: Vec<Sorted> = feeds.iter().map(|&(_, text, format, ..)| read(text, format)).collect();
     let sources: Vec<_> = feeds.iter().zip(&sorted).map(|(feed, sorted)| (feed.0, 1, Kept::New(sorted))).collect();
-    let index = Index::build(&sources, &mut |_| ()).unwrap();
+    let index = Index::build(&Part::in_order(&sources), &mut |_| ()).unwrap();
     let configs =
         feeds.map(|(name, _, _, action, may_allow)| FeedConfig { name: name.to_owned(), action, may_allow }).to_vec();
-    Policy::new(Arc::new(index), configs, SinkConfig::default())
+    Policy::new([Arc::new(index)], configs, SinkConfig::default())
 }
 
 /// A server that has seen nothing yet, and what it is asked.

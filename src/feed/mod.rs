@@ -1,6 +1,6 @@
 //! Feeds: a source is read in its format into the index's entries, its lines accounted for, and watched for changes.
 //!
-//! Knows files and text; knows nothing of queries. [`load`] reads one feed, [`gate`] says whether it may replace the one in use,
+//! Knows files and text; knows nothing of queries. [`load()`] reads one feed, [`gate()`] says whether it may replace the one in use,
 //! [`Watch`] tells when to load again. No error, report or log here holds a name: reasons, counts, line numbers and the operator's own
 //! paths are all that comes out besides the entries themselves.
 

@@ -42,6 +42,15 @@ pub struct Part<'a> {
     pub source: Kept<'a>,
 }
 
+impl<'a> Part<'a> {
+    /// Feeds by name, entries and source, placed as they come.
+    #[must_use]
+    pub fn in_order(feeds: &[(&'a str, u64, Kept<'a>)]) -> Vec<Self> {
+        let places = (0..).map_while(FeedId::new);
+        places.zip(feeds).map(|(id, &(name, entries, source))| Self { id, name, entries, source }).collect()
+    }
+}
+
 /// Where a feed's entries are.
 #[derive(Debug, Clone, Copy)]
 pub enum Kept<'a> {

@@ -1,4 +1,4 @@
-//! What happens to a match: feeds in order and their actions, over one [`Index`]; immutable once built.
+//! What happens to a match: feeds in order and their actions, over their [`Index`](crate::index::Index)es; immutable once built.
 //!
 //! [`Policy::decide`] allocates nothing and has no clock. [`Live`] is the one swap by which a new generation takes over.
 

@@ -12,16 +12,10 @@
 )]
 #![allow(unreachable_pub, reason = "the harness is a room like any other, though nothing is outside this binary")]
 
-#[path = "../../fuzz/src/lib.rs"]
-#[allow(unreachable_pub, reason = "public for the fuzz targets, which are crates of their own")]
-#[allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "that is how a fuzz target says what does not hold"
-)]
-mod fuzz;
 mod harness;
+
+#[path = "../../fuzz/src/lib.rs"]
+mod fuzz;
 
 mod canary;
 mod forward;
