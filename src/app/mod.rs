@@ -19,6 +19,7 @@ use std::{error, io};
 pub use feeds::{FeedError, FeedSet, FeedState, FeedTrouble, Progress, load_feeds};
 pub use publisher::{ReloadError, Reloaded};
 pub use server::{Server, Started};
+pub use signals::Signals;
 
 use crate::admin::{Explanation, SocketError};
 use crate::config::Settings;

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use super::assembly::{Common, Doors, STREAM_PATIENCE, start_workers};
 use super::control::Control;
 use super::publisher::{self, Publisher, Task};
-use super::{FeedState, Progress, ReloadError, Reloaded, StartError, chain, signals, system};
+use super::{FeedState, Progress, ReloadError, Reloaded, Signals, StartError, chain, system};
 use crate::admin::serve_http;
 use crate::config::Settings;
 use crate::metrics::{Metrics, Shard};
@@ -192,12 +192,8 @@ impl Server {
     }
 
     /// Serves until SIGTERM or SIGINT; SIGHUP reloads.
-    ///
-    /// # Errors
-    /// [`StartError::System`] if signals cannot be waited for.
-    pub fn wait(&self) -> Result<(), StartError> {
-        let reload = || drop(self.tasks.send(Task::Reload(None)));
-        self.runtime.block_on(signals::wait(reload)).map_err(system("wait for signals"))
+    pub fn wait(&self, signals: &mut Signals) {
+        signals.wait(|| drop(self.tasks.send(Task::Reload(None))));
     }
 
     /// Ends: streams finish what they were asked, workers what they received and what is in flight, then everything goes.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Asked, Banner, BannerFeed, Compiled, Failed, FeedLines, House, Reloaded};
 use crate::admin::{self, Explanation, Reply, Request};
-use crate::app::{self, FeedState, Server, StartError};
+use crate::app::{self, FeedState, Server, Signals, StartError};
 use crate::config::Settings;
 use crate::feed::{Format, Reason, Report, SAMPLE_NAME, Source};
 use crate::name::Name;
@@ -34,6 +34,7 @@ impl House for Cenote {
             ..Banner::default()
         };
         let sample = settings.feeds.iter().any(|feed| feed.source == Source::Sample);
+        let mut signals = Signals::catch()?;
         let server = Server::start(settings, config, &mut |_, _, _| ())?;
         let ready = server.started();
         banner.listen.clone_from(&ready.listen);
@@ -46,9 +47,9 @@ impl House for Cenote {
         banner.warnings.clone_from(&ready.notes);
         banner.sample_name = sample.then_some(SAMPLE_NAME);
         started(&banner);
-        let waited = server.wait();
+        server.wait(&mut signals);
         server.stop();
-        Ok(waited?)
+        Ok(())
     }
 
     fn check(&self, settings: &Settings) -> Result<Vec<FeedLines>, Vec<Failed>> {

@@ -1,16 +1,8 @@
 //! The figures: they balance, they are exposed, and readiness says whether a policy is enforced.
 
-use std::net::{SocketAddr, TcpListener};
-
 use hickory_proto::op::ResponseCode;
 
-use crate::harness::{Ask, BOTH, Client, Plan, Upstream, Via, eventually, http, sum};
-
-/// Two ports that nobody else here is given: no other test uses this loopback address.
-fn ports() -> [SocketAddr; 2] {
-    let held = [(); 2].map(|()| TcpListener::bind("127.7.7.7:0").unwrap());
-    held.map(|listener| listener.local_addr().unwrap())
-}
+use crate::harness::{Ask, BOTH, Client, Plan, Upstream, Via, eventually, free_addresses, http, sum};
 
 #[test]
 fn every_packet_ends_in_one_outcome_and_every_reply_is_counted() {
@@ -91,7 +83,7 @@ fn what_is_loaded_is_exposed() {
 
 #[test]
 fn not_ready_until_a_policy_is_enforced() {
-    let [dns, web] = ports();
+    let [dns, web] = free_addresses();
     let plan = Plan::new().key("server", &format!("listen = ['{dns}']")).key("metrics", &format!("listen = '{web}'"));
     let mut looks = 0;
     let house = plan.feed("ads", "listed.test\n").start_and(&mut |_, _, _| {

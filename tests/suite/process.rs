@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::harness::child::{Serving, run};
-use crate::harness::{Ask, BOTH, Client, Plan, Upstream, Via, eventually};
+use crate::harness::{Ask, BOTH, Client, Plan, Upstream, Via, eventually, free_addresses};
 
 /// Standard output and standard error.
 fn texts(output: &Output) -> (String, String) {
@@ -61,6 +61,23 @@ fn it_ends_in_time_though_an_upstream_never_answers() {
     serving.signal(Signal::INT);
     assert_eq!(serving.end().code(), Some(0), "{}", serving.said());
     assert!(told.elapsed() < Duration::from_secs(9), "{:?}", told.elapsed());
+}
+
+#[test]
+fn a_signal_that_comes_while_it_starts_waits_until_it_has() {
+    for signal in [Signal::HUP, Signal::TERM] {
+        let [at] = free_addresses();
+        let plan = Plan::new().key("server", &format!("listen = ['{at}']")).feed("ads", "listed.test\n");
+        let mut serving = Serving::spawn(&plan.write(), &[]);
+        eventually("its socket", || TcpStream::connect(at).is_ok());
+        serving.signal(signal);
+        if signal == Signal::HUP {
+            serving.wait_for_banner();
+            eventually("the reload", || serving.log().contains("generation=2"));
+            serving.signal(Signal::TERM);
+        }
+        assert_eq!(serving.end().code(), Some(0), "{signal:?}: {}", serving.said());
+    }
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! The program itself as a child process: what it prints, where it listens, how it ends.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::eventually;
+use super::{PATIENCE, eventually};
 
 /// The program.
 fn cenote() -> Command {
@@ -39,6 +41,13 @@ pub struct Serving {
 impl Serving {
     /// Starts `serve` with a configuration file and waits for the banner's last line.
     pub fn start(config: &Path, args: &[&str]) -> Self {
+        let mut serving = Self::spawn(config, args);
+        serving.wait_for_banner();
+        serving
+    }
+
+    /// Starts `serve` and waits for nothing.
+    pub fn spawn(config: &Path, args: &[&str]) -> Self {
         let mut command = cenote();
         command.arg("serve").arg("--config").arg(config).args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -47,13 +56,16 @@ impl Serving {
             follow(child.stdout.take().unwrap(), Arc::clone(&said[0])),
             follow(child.stderr.take().unwrap(), Arc::clone(&said[1])),
         ];
-        let mut serving = Self { child, said, readers };
+        Self { child, said, readers }
+    }
+
+    /// Waits for the banner's last line.
+    pub fn wait_for_banner(&mut self) {
         eventually("the banner", || {
-            let ended = serving.child.try_wait().unwrap();
-            assert!(ended.is_none(), "it ended instead of serving: {}", serving.said());
-            serving.said[0].lock().unwrap().contains("\n  try ")
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "it ended instead of serving: {}", self.said());
+            self.said[0].lock().unwrap().contains("\n  try ")
         });
-        serving
     }
 
     /// All it has said: standard output, then standard error.
@@ -96,15 +108,23 @@ impl Serving {
 
     /// Waits for its end.
     pub fn end(&mut self) -> ExitStatus {
-        let mut status = None;
-        eventually("the end of the process", || {
+        let (mut status, start) = (None, Instant::now());
+        while status.is_none() {
+            assert!(start.elapsed() < PATIENCE, "it does not end: {}\n{}", self.said(), self.threads());
+            thread::sleep(Duration::from_millis(2));
             status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
+        }
         for reader in self.readers.drain(..) {
             reader.join().unwrap();
         }
         status.unwrap()
+    }
+
+    /// What each of its threads waits for, as far as the kernel tells.
+    fn threads(&self) -> String {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.id())).unwrap().map(|task| task.unwrap().path());
+        let read = |task: &Path, file: &str| fs::read_to_string(task.join(file)).unwrap_or_default();
+        tasks.map(|task| format!("{} {}\n", read(&task, "comm").trim(), read(&task, "syscall").trim())).collect()
     }
 }
 
