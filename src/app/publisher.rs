@@ -15,6 +15,7 @@ use crate::index::BuildError;
 use crate::metrics::{Gauges, Metrics};
 use crate::policy::{Live, Policy};
 use crate::server::{Access, Post, Rules};
+use crate::sys;
 use crate::zone::{ZoneError, Zones};
 
 /// How often the shelf of retired generations is looked at while something is on it.
@@ -103,8 +104,13 @@ impl Publisher {
     /// Works until told to stop.
     pub(super) fn run(mut self, tasks: &Receiver<Task>, itself: &Sender<Task>) {
         let mut watch = self.watch(itself);
+        let mut freeing = true;
         loop {
             let held = self.live.reap();
+            if freeing && held == 0 {
+                sys::trim_memory();
+                freeing = false;
+            }
             let task = if held == 0 {
                 tasks.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
@@ -114,6 +120,7 @@ impl Publisher {
                 Ok(Task::Reload(reply)) => {
                     let files = self.files();
                     let result = self.reload();
+                    freeing = true;
                     if files != self.files() {
                         drop(watch);
                         watch = self.watch(itself);

@@ -1,4 +1,6 @@
-//! Limits of the process: no core dumps, many open files.
+//! Limits of the process: no core dumps, many open files, and memory given back.
+
+#![expect(unsafe_code, reason = "malloc_trim has no safe wrapper")]
 
 use std::io;
 
@@ -20,6 +22,15 @@ pub fn open_files_limit() -> u64 {
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let granted = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
     granted.unwrap_or(u64::MAX)
+}
+
+/// Gives memory that was freed back to the system: what a build needed for a while is not kept for ever.
+pub fn trim_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes the allocator's own locks and touches only memory that nobody holds.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 #[cfg(test)]
