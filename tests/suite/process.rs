@@ -69,11 +69,11 @@ fn a_signal_that_comes_while_it_starts_waits_until_it_has() {
         let [at] = free_addresses();
         let plan = Plan::new().key("server", &format!("listen = ['{at}']")).feed("ads", "listed.test\n");
         let mut serving = Serving::spawn(&plan.write(), &[]);
-        eventually("its socket", || TcpStream::connect(at).is_ok());
+        serving.wait_until("its socket", |_| TcpStream::connect(at).is_ok());
         serving.signal(signal);
         if signal == Signal::HUP {
             serving.wait_for_banner();
-            eventually("the reload", || serving.log().contains("generation=2"));
+            serving.wait_until("the reload", |serving| serving.log().contains("generation=2"));
             serving.signal(Signal::TERM);
         }
         assert_eq!(serving.end().code(), Some(0), "{signal:?}: {}", serving.said());

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{PATIENCE, eventually};
+use super::PATIENCE;
 
 /// The program.
 fn cenote() -> Command {
@@ -61,11 +61,18 @@ impl Serving {
 
     /// Waits for the banner's last line.
     pub fn wait_for_banner(&mut self) {
-        eventually("the banner", || {
+        self.wait_until("the banner", |serving| serving.said[0].lock().unwrap().contains("\n  try "));
+    }
+
+    /// Waits until something holds while it runs; failing that, says what it does.
+    pub fn wait_until(&mut self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+        let start = Instant::now();
+        while !holds(self) {
             let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none(), "it ended instead of serving: {}", self.said());
-            self.said[0].lock().unwrap().contains("\n  try ")
-        });
+            assert!(ended.is_none(), "{what}: it ended instead, {ended:?}: {}", self.said());
+            assert!(start.elapsed() < PATIENCE, "not in time: {what}: {}\n{}", self.said(), self.threads());
+            thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// All it has said: standard output, then standard error.
