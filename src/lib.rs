@@ -58,8 +58,16 @@
 //! * An indicator's verb (`index::Verb`) is stored as a pair, for the name itself and for what is below it: an RPZ owner and its `*.` twin
 //!   fold into one key.
 //! * The artifact carries a CRC-32 of the whole file beside the FST's own checksum; opening verifies both.
-//! * A feed that has not changed is read back out of the index in force when another one is rebuilt: neither its file nor a second copy in
-//!   memory is needed.
+//! * Not one map but two: the feeds of over 65,536 entries share one, the small ones another, so that a name added to a small feed beside ten
+//!   million others costs a build of kilobytes and no overlay. A query looks at both filters; with small feeds alone, or none, there is one.
+//! * In front of each map stands a filter over its keys (`index::filter`): deciding on a name that is not listed, which is nearly every query,
+//!   costs 0.73 of what a SipHash probe a label costs (`benches/lookup.rs`, a million names).
+//! * A feed that has not changed is read back out of the index in force when another one of its map is rebuilt: neither its file nor a second
+//!   copy in memory is needed.
+//! * An artifact's nodes are swept once when it is opened (`index::sound`): a checksum tells damage, not intent, and the fst crate panics on
+//!   nodes that lead out of the map. It costs some 0.4 s at ten million names, which start in 0.6 s.
+//! * The operator's zones are served through hickory-server's `Catalog` by a handler of our own: its in-memory one scans the whole zone for
+//!   each negative answer (770 µs at 10,000 names).
 //! * A worker has at most 64 sockets to an upstream, not its whole share of 8,192: what a forger must hit is the one port a query left from,
 //!   and fewer sockets are drained in fewer system calls.
 
