@@ -103,6 +103,10 @@ impl Publisher {
 
     /// Works until told to stop.
     pub(super) fn run(mut self, tasks: &Receiver<Task>, itself: &Sender<Task>) {
+        // The first load was in a hurry; from here on queries come first.
+        if let Err(error) = sys::lower_priority() {
+            tracing::debug!(%error, "the publisher keeps its priority");
+        }
         let mut watch = self.watch(itself);
         let mut freeing = true;
         loop {

@@ -4,7 +4,12 @@
 
 use std::io;
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setpriority_process, setrlimit,
+};
+
+/// The nice value that yields to every other.
+const LOWEST_PRIORITY: i32 = 19;
 
 /// Turns core dumps off, for good and for `ptrace` by others of the same user too: memory holds indicators.
 ///
@@ -22,6 +27,14 @@ pub fn open_files_limit() -> u64 {
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let granted = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
     granted.unwrap_or(u64::MAX)
+}
+
+/// Has the calling thread, on Linux it alone, yield to all others: what it does may take its time.
+///
+/// # Errors
+/// What `setpriority(2)` says.
+pub fn lower_priority() -> io::Result<()> {
+    Ok(setpriority_process(None, LOWEST_PRIORITY)?)
 }
 
 /// Gives memory that was freed back to the system: what a build needed for a while is not kept for ever.
@@ -43,5 +56,16 @@ mod tests {
         assert_eq!(getrlimit(Resource::Core), Rlimit { current: Some(0), maximum: Some(0) });
         assert_eq!(rustix::process::dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
         assert!(open_files_limit() > 0);
+    }
+
+    #[test]
+    fn priority_is_a_threads_own() {
+        let here = rustix::process::getpriority_process(None).unwrap();
+        let there = std::thread::spawn(|| {
+            lower_priority().unwrap();
+            rustix::process::getpriority_process(None).unwrap()
+        });
+        assert_eq!(there.join().unwrap(), LOWEST_PRIORITY);
+        assert_eq!(rustix::process::getpriority_process(None).unwrap(), here);
     }
 }
