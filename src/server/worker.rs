@@ -147,6 +147,8 @@ pub struct Worker {
     stream_room: Box<[u8]>,
     /// What `forward` wants done.
     effects: Vec<Effect<Waiter>>,
+    /// Empty, but for its room.
+    applied: Vec<Effect<Waiter>>,
     /// When kernel drops are counted next.
     drops_due_ms: u64,
     /// The rest.
@@ -173,6 +175,7 @@ impl Worker {
             inbox: Inbox::default(),
             stream_room,
             effects: Vec::new(),
+            applied: Vec::new(),
             drops_due_ms: 0,
             parts,
         })
@@ -351,9 +354,12 @@ impl Worker {
     /// Carries out what `forward` wants done, until it wants no more.
     fn apply_effects(&mut self, now_ms: u64) {
         while !self.effects.is_empty() {
-            for effect in std::mem::take(&mut self.effects) {
+            // Two vectors in turn, so that their room is kept.
+            let mut effects = std::mem::replace(&mut self.effects, std::mem::take(&mut self.applied));
+            for effect in effects.drain(..) {
                 self.apply(effect, now_ms);
             }
+            self.applied = effects;
         }
     }
 
