@@ -23,6 +23,8 @@ use crate::zone::Zones;
 
 /// How many questions for upstreams over TCP wait for a task (a guess: a burst of truncated replies).
 const TCP_ASKS_WAITING: usize = 1024;
+/// How long the publisher's end is waited for, at least.
+const PUBLISHER_PATIENCE: Duration = Duration::from_secs(1);
 /// Threads of the runtime at most: streams and doors are not the query path.
 const RUNTIME_THREADS_MAX: usize = 4;
 
@@ -65,8 +67,8 @@ pub struct Server {
     streams: tokio::task::JoinHandle<()>,
     /// The publisher's queue.
     tasks: Sender<Task>,
-    /// The publisher.
-    publisher: JoinHandle<()>,
+    /// Closed when the publisher has ended.
+    published: std::sync::mpsc::Receiver<()>,
     /// Every figure.
     metrics: Arc<Metrics>,
     /// What is in force.
@@ -136,10 +138,12 @@ impl Server {
             started.feeds = publisher.feeds.as_ref().map(|set| set.states.clone()).unwrap_or_default();
         }
         let own_tasks = tasks.clone();
-        let publishing = thread::Builder::new()
-            .name("cenote-publisher".to_owned())
-            .spawn(move || publisher.run(&queue, &own_tasks))
-            .map_err(system("start a thread"))?;
+        let (publishing, published) = std::sync::mpsc::channel();
+        let work = move || {
+            publisher.run(&queue, &own_tasks);
+            drop(publishing);
+        };
+        thread::Builder::new().name("cenote-publisher".to_owned()).spawn(work).map_err(system("start a thread"))?;
         let server = Self {
             started,
             shutdown: common.shutdown,
@@ -149,7 +153,7 @@ impl Server {
             stop,
             streams,
             tasks,
-            publisher: publishing,
+            published,
             metrics,
             live: common.live,
             drain,
@@ -215,7 +219,8 @@ impl Server {
         }
         // Refused only if it is gone already.
         self.tasks.send(Task::Stop).ok();
-        self.publisher.join().ok();
+        // At low priority it may take its time, and in the middle of a build even longer: nothing is lost if the process ends before it.
+        self.published.recv_timeout(drain.max(PUBLISHER_PATIENCE)).ok();
         self.runtime.shutdown_timeout(drain);
     }
 }

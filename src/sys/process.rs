@@ -8,8 +8,8 @@ use rustix::process::{
     DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setpriority_process, setrlimit,
 };
 
-/// The nice value that yields to every other.
-const LOWEST_PRIORITY: i32 = 19;
+/// The nice value of what may take its time: a tenth of a busy core against a worker, so that it still gets done.
+const LOW_PRIORITY: i32 = 10;
 
 /// Turns core dumps off, for good and for `ptrace` by others of the same user too: memory holds indicators.
 ///
@@ -34,7 +34,7 @@ pub fn open_files_limit() -> u64 {
 /// # Errors
 /// What `setpriority(2)` says.
 pub fn lower_priority() -> io::Result<()> {
-    Ok(setpriority_process(None, LOWEST_PRIORITY)?)
+    Ok(setpriority_process(None, LOW_PRIORITY)?)
 }
 
 /// Gives memory that was freed back to the system: what a build needed for a while is not kept for ever.
@@ -65,7 +65,7 @@ mod tests {
             lower_priority().unwrap();
             rustix::process::getpriority_process(None).unwrap()
         });
-        assert_eq!(there.join().unwrap(), LOWEST_PRIORITY);
+        assert_eq!(there.join().unwrap(), LOW_PRIORITY);
         assert_eq!(rustix::process::getpriority_process(None).unwrap(), here);
     }
 }
