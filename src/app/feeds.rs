@@ -11,7 +11,7 @@ use crate::feed::{self, GateError, LoadError, Loaded, Report, Source, Stat, gate
 use crate::index::{BuildError, FeedId, Index, Kept, OpenError, Part, Sorted, Verb};
 use crate::metrics::FeedFigures;
 
-/// A feed of at most so many entries is small: an index of ten such is built in half a second. Beside a big one it costs a query one more
+/// A feed of at most so many entries is small: a guess. Beside a big one it costs a query one more
 /// look at a filter, which fits a core's own cache.
 const SMALL_FEED_ENTRIES: u64 = 65_536;
 

@@ -146,8 +146,8 @@ type Sortable = [u32; 3];
 
 /// Sorts by key, then by place in the file.
 ///
-/// Eight octets at a time are carried beside each start, so that nearly all comparisons stay out of the arena: 10 million real names sort in
-/// a third of the time that comparing keys in place takes, for 12 octets a name while it lasts.
+/// Eight octets at a time are carried beside each start, so that nearly all comparisons stay out of the arena; 12 octets a name while it
+/// lasts.
 fn sort_by_key(arena: &[u8], starts: &mut Vec<u32>) {
     let mut sortable: Vec<Sortable> =
         std::mem::take(starts).into_iter().map(|start| sortable_at(arena, start, 0)).collect();

@@ -1,9 +1,9 @@
 //! [`Filter`]: says of nearly every name that is not listed that it is not, before the map is walked.
 //!
 //! A blocked Bloom filter (Putze, Sanders, Singler: "Cache-, Hash- and Space-Efficient Bloom Filters", 2007) over the hashes of all keys:
-//! each key sets seven bits of one 64-octet block, at 12 bits a key. A query hashes its labels from the root's side, one multiply an eighth
-//! of an octet, and looks at one block a label boundary: some 10 ns each where the walk takes 40 ns an octet. A false positive, some
-//! 0.5 % of the looks, costs a walk and nothing else.
+//! each key sets seven bits of one 64-octet block, at 12 bits a key. A query hashes its labels from the root's side, one multiply for eight
+//! octets, and looks at one block a label boundary, where the walk takes a step an octet. A false positive costs a walk and nothing else.
+//! A name that is not listed is decided in 67 ns among a million names and 79 ns among ten (`benches/lookup.rs`).
 
 use crate::name::NameRef;
 
