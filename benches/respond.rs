@@ -10,9 +10,7 @@ use std::sync::Arc;
 
 use cenote::cache::{Config as CacheConfig, Local, Seed, Shared};
 use cenote::metrics::{Shard, Transport};
-use cenote::policy::{FeedConfig, Policy, SinkConfig};
-use cenote::server::{Access, AccessConfig, Outcome, Responder, Rules};
-use cenote::zone::{Config as ZonesConfig, ZoneConfig, Zones};
+use cenote::server::{Outcome, Responder};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 /// Names listed.
@@ -20,24 +18,9 @@ const LISTED: usize = 100_000;
 /// The client.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// A policy of made-up names, the special names, and one zone of the operator's.
-fn rules(listed: &[String]) -> Rules {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("corp.zone");
-    std::fs::write(&file, "$TTL 300\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\nns A 192.0.2.53\n").unwrap();
-    let zone = ZoneConfig { apex: names::name("corp.example"), file };
-    let feeds = vec![FeedConfig { name: "feed".to_owned(), action: None, may_allow: false }];
-    Rules {
-        generation: 1,
-        access: Access::new(&AccessConfig::default()),
-        zones: Arc::new(Zones::build(&ZonesConfig { zones: vec![zone], ..ZonesConfig::default() }).unwrap()),
-        policy: Some(Arc::new(Policy::new([Arc::new(names::index(listed))], feeds, SinkConfig::default()))),
-    }
-}
-
 fn respond(criterion: &mut Criterion) {
     let listed = names::listed(LISTED);
-    let rules = rules(&listed);
+    let rules = names::rules(&listed);
     let config = CacheConfig::default();
     let shared = Arc::new(Shared::new(&config));
     let seed = Seed::new([1, 2]);
