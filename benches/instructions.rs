@@ -4,7 +4,7 @@
 //! The program runs itself under valgrind, which counts the building of the index as well; the difference between few and many replies does
 //! not hold it. Figures hold for one compiler: with another they are shown and not judged.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "a bench")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 
 mod names;
 

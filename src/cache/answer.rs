@@ -83,7 +83,7 @@ impl Answer {
         size_of::<Self>() + self.octets.len()
     }
 
-    /// The targets of the CNAMEs and DNAMEs of the answer section, in its order: other names the policy has a say in.
+    /// The targets of the answer section's CNAME, DNAME, SVCB and HTTPS records, in its order: other names the policy has a say in.
     pub fn targets(&self) -> impl Iterator<Item = NameRef<'_>> {
         let mut rest = self.octets.get(self.layout.targets_at..).unwrap_or_default();
         std::iter::from_fn(move || {

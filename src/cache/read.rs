@@ -9,12 +9,13 @@ use hickory_proto::op::Message;
 
 use super::answer::{Answer, Layout};
 use super::{Config, secs};
+use crate::name::Name;
 use crate::wire::{
     CLASS_IN, Ede, Header, Question, Record, Records, RecordsError, Section, expand_name, read_question, rtype, u16_at,
     u32_at,
 };
 
-/// The most CNAME and DNAME targets one answer may have; resolvers follow 11 (Unbound) to 16 (BIND 9) CNAMEs, and a DNAME comes with one.
+/// The most targets one answer may have; resolvers follow 11 (Unbound) to 16 (BIND 9) CNAMEs, and a DNAME comes with one.
 const TARGETS_MAX: usize = 32;
 /// NOERROR.
 const NO_ERROR: u16 = 0;
@@ -44,7 +45,7 @@ pub enum AnswerError {
     #[error("expected an unsigned response, got a signed one")]
     Signed,
     /// More targets than anybody follows.
-    #[error("expected at most {TARGETS_MAX} CNAMEs and DNAMEs, got more")]
+    #[error("expected at most {TARGETS_MAX} targets of CNAME, DNAME, SVCB and HTTPS, got more")]
     TooManyTargets,
     /// The OPT is not last, and hickory-proto cannot read the message to take it out.
     #[error("the response cannot be encoded without its OPT")]
@@ -223,13 +224,24 @@ impl Default for Walk {
 impl Walk {
     /// Takes in one record.
     fn take(&mut self, reply: &[u8], record: &Record, qtype: u16, config: &Config) -> Result<(), AnswerError> {
+        let is_answer = record.section == Section::Answer && record.class == CLASS_IN;
         match record.rtype {
             rtype::OPT => return self.take_opt(reply, record),
             rtype::TSIG => return Err(AnswerError::Signed),
             // RFC 2931 §3: a SIG(0) covers type 0.
             rtype::SIG if u16_at(reply, record.rdata.start) == Some(0) => return Err(AnswerError::Signed),
-            rtype::CNAME | rtype::DNAME if record.section == Section::Answer && record.class == CLASS_IN => {
-                self.take_target(reply, record)?;
+            rtype::CNAME | rtype::DNAME if is_answer => {
+                let next = self.take_target(reply, record.rdata.start)?;
+                if next != record.end {
+                    return Err(RecordsError::Truncated.into());
+                }
+            }
+            // RFC 9460 §2.2: SvcPriority, TargetName, SvcParams.
+            rtype::SVCB | rtype::HTTPS if is_answer => {
+                let next = self.take_target(reply, record.rdata.start + 2)?;
+                if next > record.end {
+                    return Err(RecordsError::Truncated.into());
+                }
             }
             rtype::SOA if record.section == Section::Authority && self.negative_ttl_secs.is_none() => {
                 self.negative_ttl_secs = Some(negative_ttl(reply, record, config));
@@ -269,18 +281,19 @@ impl Walk {
         Ok(())
     }
 
-    /// Takes in the target of a CNAME or DNAME.
-    fn take_target(&mut self, reply: &[u8], record: &Record) -> Result<(), AnswerError> {
-        let (target, next) = expand_name(reply, record.rdata.start)?;
-        if next != record.end {
-            return Err(RecordsError::Truncated.into());
+    /// Takes in the target whose name is at `at`; gives where it ends. The root is none: it stands for the owner itself, or for nothing
+    /// (RFC 9460 §2.5).
+    fn take_target(&mut self, reply: &[u8], at: usize) -> Result<usize, AnswerError> {
+        let (target, next) = expand_name(reply, at)?;
+        if target == Name::ROOT {
+            return Ok(next);
         }
         if self.targets_count == TARGETS_MAX {
             return Err(AnswerError::TooManyTargets);
         }
         self.targets_count += 1;
         self.targets.extend_from_slice(target.wire());
-        Ok(())
+        Ok(next)
     }
 }
 
@@ -386,6 +399,23 @@ mod tests {
         assert_eq!(answer(&many, &Config::default()).unwrap_err(), AnswerError::TooManyTargets);
         let cut = reply(&asked, 0, [&[(rtype::CNAME, 60, b"\x01b\xc0\x0e!")], &[], &[]], &[], 0);
         assert!(answer(&cut, &Config::default()).is_err(), "octets behind the target");
+    }
+
+    #[test]
+    fn targets_of_services() {
+        let asked = query_for(b"a", rtype::HTTPS, true, false, false);
+        let targets = |rdata: &[u8]| {
+            let octets = reply(&asked, 0, [&[(rtype::HTTPS, 60, rdata), (rtype::SVCB, 60, rdata)], &[], &[]], &[], 0);
+            let answer = answer(&octets, &Config::default())?;
+            Ok::<_, AnswerError>(answer.targets().map(|name| name.wire().to_vec()).collect::<Vec<_>>())
+        };
+        let alias = b"\0\0\x03cdn\x03net\0";
+        let service = b"\0\x01\x03cdn\x03net\0\0\x01\0\x03\x02h2";
+        for rdata in [&alias[..], service] {
+            assert_eq!(targets(rdata).unwrap(), [b"\x03cdn\x03net\0"; 2]);
+        }
+        assert!(targets(b"\0\x01\0\0\x01\0\x03\x02h2").unwrap().is_empty(), "the root is the owner itself");
+        assert!(targets(b"\0\x01").is_err() && targets(b"\0").is_err(), "no target at all");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! 1 access, wire/   may this client ask, is it a query?             → dropped | REFUSED | NOTIMP | FORMERR | BADVERS
 //! 2 zone/           is it a zone of the operator's, a special name? → answered with authority
 //! 3 policy/         is the name sunk?                               → answered at once, never sent anywhere
-//! 4 cache/          do we hold the answer?                          → answered, unless its chain of aliases is sunk
+//! 4 cache/          do we hold the answer?                          → answered, unless a target in it is sunk
 //! 5 otherwise                                                       → forward
 //! ```
 //!
@@ -256,7 +256,7 @@ impl Responder {
         Some(reply)
     }
 
-    /// Writes an upstream's answer, unless a name in its chain of aliases is sunk.
+    /// Writes an upstream's answer, unless a target in it is sunk.
     fn answer(
         &self,
         turn: &mut Turn<'_, '_>,

@@ -148,6 +148,21 @@ fn an_alias_of_a_sunk_name_is_sunk_and_nothing_of_its_chain_shows() {
 }
 
 #[test]
+fn a_service_at_a_sunk_name_is_sunk() {
+    let (house, _upstream) = house();
+    for via in BOTH.iter().chain(&BOTH) {
+        for qtype in ["HTTPS", "SVCB"] {
+            let reply = house.ask(*via, &Ask::new("service-deep-listed-test.fine.test", qtype));
+            let counts = (reply.message.answers.len(), reply.message.authorities.len());
+            assert_eq!((reply.rcode(), counts), (ResponseCode::NoError, (0, 1)), "{qtype} {reply:?}");
+            let fine = house.ask(*via, &Ask::new("service-other-test.fine.test", qtype));
+            assert_eq!(fine.message.answers.len(), 1, "{qtype} {fine:?}");
+            assert_eq!(house.ask(*via, &Ask::new("plain.fine.test", qtype)).message.answers.len(), 1, "{qtype}");
+        }
+    }
+}
+
+#[test]
 fn a_target_listed_while_its_alias_is_cached_is_sunk() {
     let (house, upstream) = house();
     for via in BOTH {

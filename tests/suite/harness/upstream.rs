@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `alias-a-b` | a CNAME to `a.b`, and the honest answer of that |
 //! | `alias2-a-b`, `alias3-a-b` | a CNAME to `alias-a-b`, or `alias2-a-b`, and so on |
+//! | `service-a-b` | an HTTPS or SVCB whose target is `a.b`, to whoever asks for one; any other name's has the owner itself |
 //! | `nx`, `nodata` | NXDOMAIN, or no record; with a SOA of 60 s |
 //! | `servfail` | SERVFAIL, EDE 6 with a text |
 //! | `tc` | TC over UDP, the answer over TCP |
@@ -271,6 +272,7 @@ impl Asked {
             match self.qtype {
                 1 => record(&owner, 1, 300, &address.to_be_bytes()),
                 28 => record(&owner, 28, 300, &[&PREFIX[..], &address.to_be_bytes()].concat()),
+                64 | 65 => record(&owner, self.qtype, 300, &[&[0, 1][..], &service_target(&name)].concat()),
                 _ => record(&owner, 16, 300, b"\x04text"),
             }
         }));
@@ -293,6 +295,12 @@ fn target(name: &str) -> Option<String> {
         "alias3" => Some(format!("alias2-{target}.{rest}")),
         _ => None,
     }
+}
+
+/// Whom an HTTPS record names: the root stands for the owner.
+fn service_target(name: &str) -> Vec<u8> {
+    let label = name.split('.').next().unwrap_or_default();
+    label.strip_prefix("service-").map_or(vec![0], |target| wire(&target.replace('-', ".")))
 }
 
 /// A name as it travels.
