@@ -27,7 +27,7 @@ fn probe(set: &HashSet<Box<[u8]>>, name: &Name) -> bool {
 fn lookup(criterion: &mut Criterion) {
     let count = std::env::var("CENOTE_BENCH_NAMES").ok().and_then(|count| count.parse().ok());
     let listed = names::listed(count.unwrap_or(LISTED));
-    let feeds = vec![FeedConfig { name: "feed".to_owned(), action: None, may_allow: false }];
+    let feeds = vec![FeedConfig { name: "feed".to_owned(), action: None, may_allow: false, sink: None }];
     let policy = Policy::new([Arc::new(names::index(&listed))], feeds, SinkConfig::default());
     let set: HashSet<Box<[u8]>> = listed.iter().map(|text| names::name(text).wire().into()).collect();
     let mut group = criterion.benchmark_group("lookup");

@@ -66,7 +66,7 @@ fn query(name: &[u8]) -> Vec<u8> {
 fn rules() -> Rules {
     let (sorted, _) = read_text(&b"bad.test\nworse.bad.test"[..], TextFormat::Plain, false).unwrap();
     let index = Index::build(&Part::in_order(&[("feed", 1, Kept::New(&sorted))]), &mut |_| ()).unwrap();
-    let feeds = vec![FeedConfig { name: "feed".to_owned(), action: None, may_allow: false }];
+    let feeds = vec![FeedConfig { name: "feed".to_owned(), action: None, may_allow: false, sink: None }];
     Rules {
         generation: 1,
         access: Access::new(&AccessConfig::default()),

@@ -99,7 +99,7 @@ pub fn rules(listed: &[String]) -> Rules {
     let file = folder.path().join("corp.zone");
     std::fs::write(&file, "$TTL 300\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\nns A 192.0.2.53\n").unwrap();
     let zone = ZoneConfig { apex: name("corp.example"), file };
-    let feeds = vec![FeedConfig { name: "feed".to_owned(), action: None, may_allow: false }];
+    let feeds = vec![FeedConfig { name: "feed".to_owned(), action: None, may_allow: false, sink: None }];
     Rules {
         generation: 1,
         access: Access::new(&AccessConfig::default()),

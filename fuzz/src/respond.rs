@@ -59,8 +59,9 @@ fn policy() -> Policy {
     let sorted: Vec<Sorted> = feeds.iter().map(|&(_, text, format, ..)| read(text, format)).collect();
     let sources: Vec<_> = feeds.iter().zip(&sorted).map(|(feed, sorted)| (feed.0, 1, Kept::New(sorted))).collect();
     let index = Index::build(&Part::in_order(&sources), &mut |_| ()).unwrap();
-    let configs =
-        feeds.map(|(name, _, _, action, may_allow)| FeedConfig { name: name.to_owned(), action, may_allow }).to_vec();
+    let configs = feeds
+        .map(|(name, _, _, action, may_allow)| FeedConfig { name: name.to_owned(), action, may_allow, sink: None })
+        .to_vec();
     Policy::new([Arc::new(index)], configs, SinkConfig::default())
 }
 

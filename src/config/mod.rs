@@ -98,7 +98,7 @@ fn embedded_with((servers, warnings): (Vec<SocketAddr>, Vec<Warning>)) -> Settin
         upstream: forward::Config { servers, ..forward::Config::default() },
         cache: cache::Config::default(),
         sink: SinkConfig::default(),
-        policy_feeds: vec![FeedConfig { name: name.clone(), action: None, may_allow: false }],
+        policy_feeds: vec![FeedConfig { name: name.clone(), action: None, may_allow: false, sink: None }],
         feeds: vec![feed::Config {
             name,
             source: feed::Source::Sample,
@@ -120,10 +120,10 @@ fn settings(document: &Document<'_>, folder: &Path) -> Settings {
     let access = top.section("access", rooms::access);
     let upstream = top.section("upstream", rooms::upstream);
     let cache = top.section("cache", rooms::cache);
-    let sink = top.section("sinkhole", rooms::sinkhole);
+    let sink = top.section("sinkhole", |section| rooms::sinkhole(section, SinkConfig::default()));
     let (mut feeds, mut policy_feeds) = (Vec::new(), Vec::new());
     top.sections("feed", FEEDS_MAX, |section| {
-        if let Some((feed, policy)) = rooms::feed(section, folder, &feeds) {
+        if let Some((feed, policy)) = rooms::feed(section, folder, &feeds, &sink) {
             feeds.push(feed);
             policy_feeds.push(policy);
         }

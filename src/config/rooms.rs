@@ -165,9 +165,8 @@ pub(super) fn cache(section: &mut Section<'_, '_>) -> cache::Config {
     }
 }
 
-/// `[sinkhole]`.
-pub(super) fn sinkhole(section: &mut Section<'_, '_>) -> SinkConfig {
-    let default = SinkConfig::default();
+/// `[sinkhole]`, and a feed's own: a key that is left out is as in `default`.
+pub(super) fn sinkhole(section: &mut Section<'_, '_>, default: SinkConfig) -> SinkConfig {
     /// An address, or none for the empty text.
     fn address<T: std::str::FromStr>(text: &str) -> Option<Option<T>> {
         if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
@@ -193,6 +192,7 @@ pub(super) fn feed(
     section: &mut Section<'_, '_>,
     folder: &Path,
     before: &[feed::Config],
+    sink: &SinkConfig,
 ) -> Option<(feed::Config, FeedConfig)> {
     let named = "a name of a to z, 0 to 9 and -, at most 64 characters";
     let sourced = "the path of a file, or \"sample\" (what a URL holds is to be fetched into a file first)";
@@ -224,8 +224,9 @@ pub(super) fn feed(
     if let Some(placed) = action.as_ref().filter(|action| action.value == Action::Passthru && !may_allow) {
         section.refuse(placed, "may-allow = true beside passthru: letting names through is a power a feed is given");
     }
+    let sink = section.has("sinkhole").then(|| section.section("sinkhole", |section| sinkhole(section, sink.clone())));
     let name = name?.value;
-    let policy = FeedConfig { name: name.clone(), action: action.map(|placed| placed.value), may_allow };
+    let policy = FeedConfig { name: name.clone(), action: action.map(|placed| placed.value), may_allow, sink };
     let format = or(format, feed::Format::Auto);
     Some((feed::Config { name, source: source?.value, format, trust_suffixes }, policy))
 }
@@ -362,6 +363,13 @@ mod tests {
             ("[sinkhole]\nede-code = 16", 2, "sinkhole.ede-code", "15 (Blocked) or 17 (Filtered)"),
             ("[sinkhole]\nede-code = 0", 2, "sinkhole.ede-code", "15 (Blocked) or 17 (Filtered)"),
             ("[sinkhole]\nede-text = \"a\\u0000\"", 2, "sinkhole.ede-text", "at most 128 octets"),
+            (
+                "[[feed]]\nname = 'a'\nsource = 'a'\nsinkhole = { ttl-secs = 86401 }",
+                4,
+                "feed[0].sinkhole.ttl-secs",
+                "from 0 to 86400",
+            ),
+            ("[[feed]]\nname = 'a'\nsource = 'a'\nsinkhole = '::'", 4, "feed[0].sinkhole", "a table, "),
             ("[special-names]\nforward = ['a..b']", 2, "special-names.forward[0]", "a special name"),
             ("[metrics]\nlisten = '9153'", 2, "metrics.listen", "an address and a port"),
             ("[metrics]\nlisten = '127.0.0.1:1053'", 2, "metrics.listen", "that server.listen does not take"),

@@ -80,7 +80,7 @@ pub struct Policy {
     indexes: Box<[Arc<Index>]>,
     /// By place; as many as the index's feeds.
     feeds: Vec<FeedConfig>,
-    /// What a sunk name is answered with.
+    /// What a sunk name is answered with, unless its feed says otherwise.
     sink: SinkConfig,
 }
 
@@ -106,10 +106,11 @@ impl Policy {
         &self.feeds
     }
 
-    /// What a sunk name is answered with.
+    /// What a name is answered with that the feed at place `feed` sinks.
+    #[inline]
     #[must_use]
-    pub const fn sink(&self) -> &SinkConfig {
-        &self.sink
+    pub fn sink(&self, feed: usize) -> &SinkConfig {
+        self.feeds.get(feed).and_then(|feed| feed.sink.as_ref()).unwrap_or(&self.sink)
     }
 
     /// What `verb` of `feed` comes to.
@@ -260,7 +261,7 @@ mod tests {
         let indexes = if apart { vec![build(&even), build(&odd)] } else { vec![build(&parts)] };
         let feeds = feeds
             .iter()
-            .map(|&(action, may_allow, _)| FeedConfig { name: "f".to_owned(), action, may_allow })
+            .map(|&(action, may_allow, _)| FeedConfig { name: "f".to_owned(), action, may_allow, sink: None })
             .collect();
         Policy::new(indexes, feeds, SinkConfig::default())
     }

@@ -61,6 +61,8 @@ pub struct FeedConfig {
     pub action: Option<Action>,
     /// Whether its passthru entries, or its passthru action, count.
     pub may_allow: bool,
+    /// What its names are answered with; `None`: as all others.
+    pub sink: Option<SinkConfig>,
 }
 
 /// What a sunk name is answered with.

@@ -305,7 +305,7 @@ impl Responder {
     fn sink(&self, turn: &mut Turn<'_, '_>, policy: &Policy, feed: usize, action: Action) -> Option<usize> {
         self.count(turn.transport, Counted::Sunk);
         self.shard.feed_hits(feed, action as usize).bump();
-        let (rcode, reply) = write_sunk(turn.out, turn.query, policy.sink(), action)?;
+        let (rcode, reply) = write_sunk(turn.out, turn.query, policy.sink(feed), action)?;
         self.count_reply(rcode, reply)
     }
 

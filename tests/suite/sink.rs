@@ -63,6 +63,24 @@ fn both_addresses_and_the_operators_error() {
 }
 
 #[test]
+fn a_feeds_own_sinkhole_and_what_it_leaves_out() {
+    let own = "sinkhole = { ipv4 = '192.0.2.99', ipv6 = '', ede-text = 'by your provider' }";
+    let plan = Plan::new().feed_with("own", "own.test\n", own).feed("ads", "ads.test\n");
+    let house = plan.key("sinkhole", "ede-code = 17").key("sinkhole", "ttl-secs = 77").start();
+    for (name, qtype, addresses, text) in [
+        ("own.test", "A", &["192.0.2.99"][..], "by your provider"),
+        ("own.test", "AAAA", &[], "by your provider"),
+        ("ads.test", "A", &["0.0.0.0"], ""),
+        ("ads.test", "AAAA", &["::"], ""),
+    ] {
+        let reply = house.ask(Via::Udp, &Ask::new(name, qtype).edns(1232));
+        let addresses: Vec<_> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+        assert_eq!((reply.addresses(), reply.ttl()), (addresses, 77), "{name} {qtype}");
+        assert_eq!(reply.ede(), Some((17, text.to_owned())), "{name} {qtype}");
+    }
+}
+
+#[test]
 fn the_first_feed_that_lists_a_name_decides() {
     let upstream = Upstream::start();
     let house = Plan::new()
