@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use cenote::name::Name;
-use cenote::policy::{FeedConfig, Policy, SinkConfig, Verdict};
+use cenote::policy::{FeedConfig, Policy, SinkConfig, Verdict, Via};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 /// Names listed, unless the environment says otherwise.
@@ -38,7 +38,7 @@ fn lookup(criterion: &mut Criterion) {
         ("not-listed", names::unlisted(ASKED), false),
         ("deep", names::below(&listed, 8, ASKED), true),
     ] {
-        let decide = |name: &Name| policy.decide(&name.view().unwrap()).verdict != Verdict::Unlisted;
+        let decide = |name: &Name| policy.decide(&name.view().unwrap(), Via::Datagram).verdict != Verdict::Unlisted;
         assert!(asked.iter().all(|name| decide(name) == sunk && probe(&set, name) == sunk), "{what}");
         group.bench_function(format!("policy/{what}"), |bench| {
             bench.iter(|| asked.iter().filter(|name| decide(black_box(name))).count());

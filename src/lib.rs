@@ -67,6 +67,7 @@
 //!   copy in memory is needed.
 //! * An artifact's nodes are swept once when it is opened (`index::sound`): a checksum tells damage, not intent, and the fst crate panics on
 //!   nodes that lead out of the map. It is most of the 0.3 to 0.7 s in which ten million names start.
+//! * `tcp-only` over TCP is no match of its feed, not a passthru: letting through ends policy, which is a power a feed must be given.
 //! * The operator's zones are served through hickory-server's `Catalog` by a handler of our own: its in-memory one scans the whole zone for
 //!   each negative answer (770 µs at 10,000 names).
 //! * Measured and not kept: looking at a socket again before sleeping (one to four times) makes two workers as cheap as one only by making one

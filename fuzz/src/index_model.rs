@@ -33,8 +33,9 @@ struct Operation {
 impl Operation {
     /// Reads four octets.
     fn read([one, two, three, four]: [u8; 4]) -> Self {
-        let verb = [Verb::Listed, Verb::Nxdomain, Verb::Nodata, Verb::Drop, Verb::Passthru, Verb::Cancel]
-            [usize::from(one >> 2) % 6];
+        let verb =
+            [Verb::Listed, Verb::Nxdomain, Verb::Nodata, Verb::Drop, Verb::Passthru, Verb::Cancel, Verb::TcpOnly]
+                [usize::from(one >> 2) % 7];
         let verbs = [Verbs::subtree, Verbs::exact, Verbs::below][usize::from(two >> 3) % 3](verb);
         let choice = u32::from_be_bytes([0, three, four, two]);
         let labels = (0..usize::from(two & 7)).map(|label| LABELS[(choice >> (3 * label) & 7) as usize].to_lowercase());

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::admin::{Explanation, Opinion, Rule, Verdict as Outcome};
 use crate::index::Verbs;
 use crate::name::{Name, NameRef};
-use crate::policy::{Action, Policy, Reason, Verdict};
+use crate::policy::{Action, Policy, Reason, Verdict, Via};
 use crate::server::Rules;
 use crate::wire::rtype;
 
@@ -46,7 +46,7 @@ pub(super) fn explain(rules: &Rules, name: &Name, client: Option<IpAddr>) -> Exp
 
 /// Fills in the policy's decision.
 fn decide(explanation: &mut Explanation, policy: &Policy, view: &NameRef<'_>) {
-    let (verdict, feed, action) = match policy.decide(view).verdict {
+    let (verdict, feed, action) = match policy.decide(view, Via::Datagram).verdict {
         Verdict::Unlisted => (Outcome::Forwarded, None, None),
         Verdict::Allowed { feed } => (Outcome::LetThrough, Some(feed), Some(Action::Passthru)),
         Verdict::Sunk { feed, action } => (Outcome::Sunk, Some(feed), Some(action)),
@@ -66,7 +66,7 @@ fn decide(explanation: &mut Explanation, policy: &Policy, view: &NameRef<'_>) {
 /// Every feed's word, in the feeds' order.
 fn opinions(policy: &Policy, view: &NameRef<'_>) -> Vec<Opinion> {
     let said = policy.opinions(view);
-    let decided = match policy.decide(view).verdict {
+    let decided = match policy.decide(view, Via::Datagram).verdict {
         Verdict::Unlisted => None,
         Verdict::Allowed { feed } | Verdict::Sunk { feed, .. } => Some(feed.index()),
     };
@@ -107,6 +107,7 @@ const fn effect(reason: Reason, first: bool) -> &'static str {
         (Reason::MayNotAllow, _) => "ignored: the feed has no may-allow",
         (Reason::Cancels, _) => "cancels this feed's own match",
         (_, false) => "none: an earlier feed decides",
+        (Reason::Sinks(Action::TcpOnly), true) => "decides over UDP; over TCP it cancels this feed's own match",
         (Reason::Observes, true) => "counted, not enforced",
         (Reason::Sinks(_) | Reason::Allows, true) => "decides",
     }

@@ -218,7 +218,8 @@ pub(super) fn feed(
         section.missing("source", sourced)
     };
     let format = section.value("format", "one of auto, hosts, plain, adblock, rpz, artifact");
-    let action = section.value("action", "one of sinkhole, nxdomain, nodata, refused, drop, passthru, observe");
+    let action =
+        section.value("action", "one of sinkhole, nxdomain, nodata, refused, drop, tcp-only, passthru, observe");
     let may_allow = or(section.value("may-allow", "true or false"), false);
     let trust_suffixes = or(section.value("trust-suffixes", "true or false"), false);
     if let Some(placed) = action.as_ref().filter(|action| action.value == Action::Passthru && !may_allow) {

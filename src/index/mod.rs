@@ -62,6 +62,8 @@ pub enum Verb {
     Passthru = 5,
     /// No match of this feed here (adblock `@@`).
     Cancel = 6,
+    /// Over UDP: ask again over TCP (RPZ `CNAME rpz-tcp-only.`).
+    TcpOnly = 7,
 }
 
 impl Verb {
@@ -75,6 +77,7 @@ impl Verb {
             4 => Self::Drop,
             5 => Self::Passthru,
             6 => Self::Cancel,
+            7 => Self::TcpOnly,
             _ => return None,
         })
     }

@@ -67,7 +67,7 @@ impl Outcome {
 /// Labels of response codes, in `wire::Rcode::ALL`'s order.
 pub const RCODES: [&str; 8] = ["noerror", "formerr", "servfail", "nxdomain", "notimp", "refused", "other", "badvers"];
 /// Labels of actions, in `policy::Action::ALL`'s order.
-pub const ACTIONS: [&str; 7] = ["sinkhole", "nxdomain", "nodata", "refused", "drop", "passthru", "observe"];
+pub const ACTIONS: [&str; 8] = ["sinkhole", "nxdomain", "nodata", "refused", "drop", "tcp-only", "passthru", "observe"];
 /// Upper bounds of the upstream latency histogram, seconds; the last bucket is +Inf.
 pub const LATENCY_BOUNDS_SECS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0];
 

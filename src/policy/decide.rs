@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Action, FeedConfig, SinkConfig};
+use super::{Action, FeedConfig, SinkConfig, Via};
 use crate::index::{FeedId, Index, Row, Verb, Verbs};
 use crate::name::{LABELS_MAX, NameRef};
 
@@ -38,11 +38,13 @@ pub struct Decision {
     pub verdict: Verdict,
     /// A bit for each `observe` feed that would have decided, were it enforced.
     pub observed: u128,
+    /// Whether any feed lists it, for whatever it comes to: if not, it is unlisted however it is asked.
+    pub listed: bool,
 }
 
 impl Decision {
     /// What a name gets that nothing lists.
-    pub const UNLISTED: Self = Self { verdict: Verdict::Unlisted, observed: 0 };
+    pub const UNLISTED: Self = Self { verdict: Verdict::Unlisted, observed: 0, listed: false };
 }
 
 /// What a feed's verb comes to under its configuration.
@@ -114,7 +116,16 @@ impl Policy {
     }
 
     /// What `verb` of `feed` comes to.
-    fn reason(&self, feed: FeedId, verb: Verb) -> Reason {
+    fn reason(&self, feed: FeedId, verb: Verb, via: Via) -> Reason {
+        match self.reason_over_udp(feed, verb) {
+            // Letting through would end policy, which is a power; so later feeds are asked.
+            Reason::Sinks(Action::TcpOnly) if via == Via::Stream => Reason::Cancels,
+            reason => reason,
+        }
+    }
+
+    /// As [`Self::reason`], of a datagram.
+    fn reason_over_udp(&self, feed: FeedId, verb: Verb) -> Reason {
         let Some(config) = self.feeds.get(feed.index()) else { return Reason::MayNotAllow };
         let allow = if config.may_allow { Reason::Allows } else { Reason::MayNotAllow };
         match (verb, config.action) {
@@ -127,24 +138,25 @@ impl Policy {
             (Verb::Nxdomain, None) => Reason::Sinks(Action::Nxdomain),
             (Verb::Nodata, None) => Reason::Sinks(Action::Nodata),
             (Verb::Drop, None) => Reason::Sinks(Action::Drop),
+            (Verb::TcpOnly, None) => Reason::Sinks(Action::TcpOnly),
         }
     }
 
-    /// What happens to `name`.
+    /// What happens to `name`, asked for by a query that came `via`.
     #[inline]
     #[must_use]
-    pub fn decide(&self, name: &NameRef<'_>) -> Decision {
+    pub fn decide(&self, name: &NameRef<'_>, via: Via) -> Decision {
         if !self.indexes.iter().any(|index| index.may_list(name)) {
             return Decision::UNLISTED;
         }
-        self.decide_within::<NEAR>(name)
-            .or_else(|| self.decide_within::<{ LABELS_MAX + 1 }>(name))
+        self.decide_within::<NEAR>(name, via)
+            .or_else(|| self.decide_within::<{ LABELS_MAX + 1 }>(name, via))
             .unwrap_or(Decision::UNLISTED)
     }
 
     /// As [`Self::decide`], with room for `N` listed ancestors; `None` if there are more.
     #[inline]
-    fn decide_within<const N: usize>(&self, name: &NameRef<'_>) -> Option<Decision> {
+    fn decide_within<const N: usize>(&self, name: &NameRef<'_>, via: Via) -> Option<Decision> {
         let mut matches: [Option<Match<'_>>; N] = [None; N];
         let mut count = 0_usize;
         for index in &self.indexes {
@@ -159,10 +171,10 @@ impl Policy {
             return Some(Decision::UNLISTED);
         }
         let matches = matches.get(..count)?;
-        let mut decision = Decision::UNLISTED;
+        let mut decision = Decision { listed: true, ..Decision::UNLISTED };
         let mut first =
             FeedId::new(crate::index::FEEDS_MAX - 1).map_or(u128::MAX, |last| last.bit() | (last.bit() - 1));
-        self.for_each_opinion(matches.iter().rev().flatten().copied(), name.labels(), |opinion| {
+        self.for_each_opinion(matches.iter().rev().flatten().copied(), name.labels(), via, |opinion| {
             let bit = opinion.feed.bit();
             // `first` holds the feeds ahead of the one that decides so far.
             if first & bit == 0 {
@@ -190,6 +202,7 @@ impl Policy {
         &self,
         deepest_first: impl Iterator<Item = Match<'p>>,
         labels: usize,
+        via: Via,
         mut tell: impl FnMut(Opinion),
     ) {
         let mut heard = 0_u128;
@@ -199,7 +212,7 @@ impl Policy {
                 let feed = listing.feed;
                 let verb = if at { listing.verbs.at } else { listing.verbs.below };
                 let Some(verb) = verb.filter(|_| heard & feed.bit() == 0) else { continue };
-                let reason = self.reason(feed, verb);
+                let reason = self.reason(feed, verb, via);
                 if reason != Reason::MayNotAllow {
                     heard |= feed.bit();
                 }
@@ -208,7 +221,7 @@ impl Policy {
         }
     }
 
-    /// What every feed says of `name`, in the feeds' order; entries that may not allow are among them.
+    /// What every feed says of `name` asked for by a datagram, in the feeds' order; entries that may not allow are among them.
     #[must_use]
     pub fn opinions(&self, name: &NameRef<'_>) -> Vec<Opinion> {
         let mut matches = Vec::new();
@@ -216,7 +229,9 @@ impl Policy {
             index.walk(name, |labels, row| matches.push((labels, row)));
         }
         let mut opinions = Vec::new();
-        self.for_each_opinion(matches.into_iter().rev(), name.labels(), |opinion| opinions.push(opinion));
+        self.for_each_opinion(matches.into_iter().rev(), name.labels(), Via::Datagram, |opinion| {
+            opinions.push(opinion)
+        });
         opinions.sort_by_key(|opinion| opinion.feed);
         opinions
     }
@@ -268,7 +283,7 @@ mod tests {
 
     fn decide(policy: &Policy, name: &str) -> (&'static str, u128) {
         let name = Name::from_text(name.as_bytes()).unwrap();
-        let decision = policy.decide(&name.view().unwrap());
+        let decision = policy.decide(&name.view().unwrap(), Via::Datagram);
         let verdict = match decision.verdict {
             Verdict::Unlisted => "unlisted",
             Verdict::Allowed { .. } => "allowed",
@@ -344,6 +359,37 @@ mod tests {
             ];
             for (name, want) in asked.iter().zip(wants) {
                 assert_eq!(decide(&policy, name).0, want, "{name} under {action:?}, may allow: {may_allow}");
+            }
+        }
+    }
+
+    #[test]
+    fn tcp_only_turns_clients_to_tcp_and_is_no_match_there() {
+        let (tcp_only, sunk) = (Verbs::subtree(Verb::TcpOnly), LISTED);
+        let policy = policy(&[
+            (
+                None,
+                true,
+                &[("bad.test", sunk), ("slow.bad.test", tcp_only), ("x.slow.bad.test", sunk), ("other.test", tcp_only)],
+            ),
+            (Some(Action::Nodata), false, &[("other.test", sunk)]),
+            (Some(Action::TcpOnly), false, &[("third.test", sunk)]),
+        ]);
+        for (name, udp, tcp) in [
+            ("bad.test", "sinkhole", "sinkhole"),
+            ("slow.bad.test", "tcp-only", "unlisted"),
+            ("x.slow.bad.test", "sinkhole", "sinkhole"),
+            ("other.test", "tcp-only", "nodata"),
+            ("a.third.test", "tcp-only", "unlisted"),
+        ] {
+            let name = Name::from_text(name.as_bytes()).unwrap();
+            for (via, want) in [(Via::Datagram, udp), (Via::Stream, tcp)] {
+                let decision = policy.decide(&name.view().unwrap(), via);
+                let got = match decision.verdict {
+                    Verdict::Sunk { action, .. } => action.label(),
+                    _ => "unlisted",
+                };
+                assert_eq!((got, decision.listed), (want, true), "{} {via:?}", name.reveal());
             }
         }
     }

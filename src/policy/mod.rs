@@ -26,6 +26,8 @@ pub enum Action {
     Refused,
     /// Not answered.
     Drop,
+    /// Over UDP answered that the client is to ask over TCP; over TCP no match of this feed, for there the client's address is proven.
+    TcpOnly,
     /// Let through, and no later feed is asked; needs `may-allow`.
     Passthru,
     /// Counted as if enforced, and otherwise nothing.
@@ -34,8 +36,16 @@ pub enum Action {
 
 impl Action {
     /// Every action, in the order metrics list them.
-    pub const ALL: [Self; 7] =
-        [Self::Sinkhole, Self::Nxdomain, Self::Nodata, Self::Refused, Self::Drop, Self::Passthru, Self::Observe];
+    pub const ALL: [Self; 8] = [
+        Self::Sinkhole,
+        Self::Nxdomain,
+        Self::Nodata,
+        Self::Refused,
+        Self::Drop,
+        Self::TcpOnly,
+        Self::Passthru,
+        Self::Observe,
+    ];
 
     /// Its name in the configuration and in a metric's label.
     #[must_use]
@@ -46,10 +56,20 @@ impl Action {
             Self::Nodata => "nodata",
             Self::Refused => "refused",
             Self::Drop => "drop",
+            Self::TcpOnly => "tcp-only",
             Self::Passthru => "passthru",
             Self::Observe => "observe",
         }
     }
+}
+
+/// How a query came, which [`Action::TcpOnly`] turns on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// UDP: whoever sent it may have written any address on it.
+    Datagram,
+    /// TCP.
+    Stream,
 }
 
 /// A feed as policy sees it.

@@ -19,7 +19,7 @@ use super::sink::write_sunk;
 use crate::cache::{Answer, Key, Local, Seed, Shared};
 use crate::forward::Failure;
 use crate::metrics::{Outcome as Counted, Shard, Transport};
-use crate::policy::{Action, Policy, Verdict};
+use crate::policy::{Action, Policy, Verdict, Via};
 use crate::wire::{CLASS_IN, Ede, Header, Query, Rcode, ReplyFlags, Writer, rtype};
 use crate::zone::ZoneAnswer;
 
@@ -132,7 +132,7 @@ impl Responder {
         let Some(policy) = rules.policy.as_deref() else {
             return self.fail(&mut turn, Rcode::ServFail, Counted::NotReady, Ede::NOT_READY).into();
         };
-        let decision = policy.decide(&query.qname);
+        let decision = policy.decide(&query.qname, via(self.transport));
         self.count_observed(decision.observed);
         let allowed = match decision.verdict {
             Verdict::Sunk { feed, action } => return self.sink(&mut turn, policy, feed.index(), action).into(),
@@ -266,7 +266,7 @@ impl Responder {
         outcome: Counted,
     ) -> Option<usize> {
         // A passthru on the name asked exempts the whole answer.
-        if !allowed && let Some((feed, action)) = self.sunk_target(turn.rules, policy, answer) {
+        if !allowed && let Some((feed, action)) = self.sunk_target(turn.transport, turn.rules, policy, answer) {
             return self.sink(turn, policy, feed, action);
         }
         self.count(turn.transport, outcome);
@@ -277,14 +277,21 @@ impl Responder {
     }
 
     /// The first target in the answer's chain that is sunk. One compare when this generation has looked before and found none.
-    fn sunk_target(&self, rules: &Rules, policy: &Policy, answer: &Answer) -> Option<(usize, Action)> {
+    fn sunk_target(
+        &self,
+        transport: Transport,
+        rules: &Rules,
+        policy: &Policy,
+        answer: &Answer,
+    ) -> Option<(usize, Action)> {
         if answer.is_cleared(rules.generation) {
             return None;
         }
-        let mut observed = 0;
+        let (mut observed, mut listed) = (0, false);
         for target in answer.targets() {
-            let decision = policy.decide(&target);
+            let decision = policy.decide(&target, via(transport));
             observed |= decision.observed;
+            listed |= decision.listed;
             match decision.verdict {
                 Verdict::Sunk { feed, action } => {
                     self.count_observed(observed);
@@ -295,7 +302,8 @@ impl Responder {
             }
         }
         self.count_observed(observed);
-        if observed == 0 {
+        // Listed and yet not sunk: another client's query may fare otherwise, and who observes counts each.
+        if !listed {
             answer.set_cleared(rules.generation);
         }
         None
@@ -305,6 +313,7 @@ impl Responder {
     fn sink(&self, turn: &mut Turn<'_, '_>, policy: &Policy, feed: usize, action: Action) -> Option<usize> {
         self.count(turn.transport, Counted::Sunk);
         self.shard.feed_hits(feed, action as usize).bump();
+        self.count_truncated(action == Action::TcpOnly);
         let (rcode, reply) = write_sunk(turn.out, turn.query, policy.sink(feed), action)?;
         self.count_reply(rcode, reply)
     }
@@ -325,7 +334,7 @@ impl Responder {
             return self.fail(&mut turn, Rcode::ServFail, Counted::NotReady, Ede::NOT_READY);
         };
         // Listed while it was in flight: sunk. What it was before, and who observed it, was counted then.
-        let allowed = match policy.decide(&query.qname).verdict {
+        let allowed = match policy.decide(&query.qname, via(transport)).verdict {
             Verdict::Sunk { feed, action } => return self.sink(&mut turn, policy, feed.index(), action),
             Verdict::Allowed { .. } => true,
             Verdict::Unlisted => false,
@@ -399,6 +408,14 @@ impl Responder {
             self.shard.feed_hits(feeds.trailing_zeros() as usize, Action::Observe as usize).bump();
             feeds &= feeds - 1;
         }
+    }
+}
+
+/// How policy sees a transport.
+const fn via(transport: Transport) -> Via {
+    match transport {
+        Transport::Udp => Via::Datagram,
+        Transport::Tcp => Via::Stream,
     }
 }
 

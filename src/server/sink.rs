@@ -1,10 +1,10 @@
 //! What a sunk name is answered with: neutral, the same for every name, whatever the type asked.
 //!
-//! | asked | `sinkhole` | `nxdomain` | `nodata` | `refused` | `drop` |
-//! |---|---|---|---|---|---|
-//! | A | the IPv4 address, or NODATA | NXDOMAIN | NODATA | REFUSED | – |
-//! | AAAA | the IPv6 address, or NODATA | NXDOMAIN | NODATA | REFUSED | – |
-//! | any other, HTTPS, SVCB and ANY too | NODATA | NXDOMAIN | NODATA | REFUSED | – |
+//! | asked | `sinkhole` | `nxdomain` | `nodata` | `refused` | `drop` | `tcp-only` (over UDP) |
+//! |---|---|---|---|---|---|---|
+//! | A | the IPv4 address, or NODATA | NXDOMAIN | NODATA | REFUSED | – | TC |
+//! | AAAA | the IPv6 address, or NODATA | NXDOMAIN | NODATA | REFUSED | – | TC |
+//! | any other, HTTPS, SVCB and ANY too | NODATA | NXDOMAIN | NODATA | REFUSED | – | TC |
 
 use crate::policy::{Action, SinkConfig};
 use crate::wire::{Ede, Query, Rcode, ReplyFlags, Soa, Writer, rtype};
@@ -17,12 +17,18 @@ pub(super) fn write_sunk(
     action: Action,
 ) -> Option<(Rcode, Option<usize>)> {
     let rcode = match action {
-        Action::Sinkhole | Action::Nodata => Rcode::NoError,
+        Action::Sinkhole | Action::Nodata | Action::TcpOnly => Rcode::NoError,
         Action::Nxdomain => Rcode::NxDomain,
         Action::Refused => Rcode::Refused,
         Action::Drop | Action::Passthru | Action::Observe => return None,
     };
-    let mut writer = Writer::reply(out, query, rcode, ReplyFlags::default());
+    let truncated = action == Action::TcpOnly;
+    let mut writer = Writer::reply(out, query, rcode, ReplyFlags { truncated, ..ReplyFlags::default() });
+    if truncated {
+        // Nothing is blocked yet, so no extended error says so.
+        writer.opt(query, rcode, None);
+        return Some((rcode, writer.finish()));
+    }
     match (action, query.qtype, sink.ipv4, sink.ipv6) {
         (Action::Refused, ..) => {}
         (Action::Sinkhole, rtype::A, Some(address), _) => writer.a(address, sink.ttl_secs),
@@ -67,6 +73,7 @@ mod tests {
                 (Action::Nodata, &both, Some((0, 0, 1))),
                 (Action::Nxdomain, &both, Some((3, 0, 1))),
                 (Action::Refused, &both, Some((5, 0, 0))),
+                (Action::TcpOnly, &both, Some((0, 0, 0))),
                 (Action::Drop, &both, None),
             ] {
                 assert_eq!(counts(action, qtype, sink), want, "{action:?} for type {qtype}");

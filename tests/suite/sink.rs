@@ -145,6 +145,29 @@ fn an_rpz_entrys_own_action_stands() {
     house.client(Via::Udp).assert_silence(&Ask::a("quiet.test").octets());
 }
 
+#[test]
+fn tcp_only_sends_clients_to_tcp_where_later_feeds_have_their_say() {
+    let upstream = Upstream::start();
+    let zone = "@ SOA ns host 1 2 3 4 5\nslow.test CNAME rpz-tcp-only.\nboth.test CNAME rpz-tcp-only.\n";
+    let plan = Plan::new().upstreams(&[&upstream]).feed_with("rpz", zone, "format = 'rpz'");
+    let house = plan.feed("ads", "both.test\n").feed_with("tcp", "third.test\n", "action = 'tcp-only'").start();
+    let truncated = |name: &str| {
+        let reply = house.ask(Via::Udp, &Ask::a(name).edns(1232));
+        assert_eq!((reply.rcode(), reply.message.answers.len()), (ResponseCode::NoError, 0), "{name} {reply:?}");
+        (reply.message.metadata.truncation, reply.ede())
+    };
+    // Twice, and over TCP first: what is cached by one transport's query is judged for the other's.
+    for _ in 0..2 {
+        for name in ["slow.test", "www.third.test", "alias-slow-test.fine.test"] {
+            assert!(!house.ask(Via::Tcp, &Ask::a(name)).addresses().is_empty(), "{name}");
+            assert_eq!(truncated(name), (true, None), "{name}");
+        }
+        assert!(house.ask(Via::Tcp, &Ask::a("both.test")).is_sunk());
+        assert_eq!(truncated("both.test"), (true, None));
+    }
+    assert_eq!(house.metric("cenote_feed_hits_total{feed=\"rpz\",action=\"tcp-only\"}"), 6);
+}
+
 /// A server whose feed lists one name, and its upstream.
 fn house() -> (House, Upstream) {
     let upstream = Upstream::start();

@@ -179,6 +179,7 @@ fn action(target: &[u8], owner: &[u8]) -> Result<Verb, Reason> {
         b"*" => Ok(Verb::Nodata),
         name if name.eq_ignore_ascii_case(b"rpz-passthru") => Ok(Verb::Passthru),
         name if name.eq_ignore_ascii_case(b"rpz-drop") => Ok(Verb::Drop),
+        name if name.eq_ignore_ascii_case(b"rpz-tcp-only") => Ok(Verb::TcpOnly),
         name if is_special(name) && !name.contains(&b'.') => Err(Reason::UnsupportedAction),
         // Draft §3.3: the first way to write PASSTHRU was a CNAME to the trigger's own name.
         name if name.eq_ignore_ascii_case(owner) => Ok(Verb::Passthru),
@@ -222,7 +223,7 @@ mod tests {
             ("a.example.com A 192.0.2.1", Ok("=a.example.com")),
             ("a.example.com TXT \"a ; b\"", Ok("=a.example.com")),
             ("a.example.com TYPE65280 \\# 0", Ok("=a.example.com")),
-            ("a.example.com CNAME rpz-tcp-only.", Err("unsupported-action")),
+            ("a.example.com CNAME rpz-tcp-only.", Ok("=a.example.com TcpOnly")),
             ("a.example.com CNAME rpz-new.", Err("unsupported-action")),
             ("a.example.com CNAME rpz-passthru", Err("unsupported-action")),
             ("a.example.com CNAME *", Err("unsupported-action")),
