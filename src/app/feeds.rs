@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::feed::{self, GateError, LoadError, Loaded, Report, Source, Stat, gate};
-use crate::index::{BuildError, FeedId, Index, Kept, OpenError, Part, Sorted, Verb};
+use crate::index::{BuildError, FeedId, Index, Kept, OpenError, Part, Sorted, Verb, Verbs};
 use crate::metrics::FeedFigures;
+use crate::policy::{Action, FeedConfig};
 
 /// A feed of at most so many entries is small: a guess. Beside a big one it costs a query one more
 /// look at a filter, which fits a core's own cache.
@@ -51,10 +52,35 @@ pub struct FeedState {
     pub report: Option<Report>,
     /// Its gauges.
     pub figures: FeedFigures,
-    /// Entries that would let names through.
-    pub allows: u64,
+    /// What its entries ask for, as far as the operator is told of it.
+    pub tally: Tally,
     /// Which index holds it.
     tier: Tier,
+}
+
+/// How many of a feed's entries ask for what is worth a note; of an artifact nothing is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// They would let names through.
+    pub allows: u64,
+    /// They match a name and nothing below it.
+    pub exact: u64,
+    /// Of those, the ones that ask for NXDOMAIN themselves.
+    pub exact_nxdomain: u64,
+}
+
+impl Tally {
+    /// Counts `entries`.
+    fn of(entries: &Sorted) -> Self {
+        let mut tally = Self::default();
+        for (_, Verbs { at, below }) in entries.iter() {
+            let sinks = !matches!(at, None | Some(Verb::Passthru | Verb::Cancel));
+            tally.allows += u64::from([at, below].contains(&Some(Verb::Passthru)));
+            tally.exact += u64::from(sinks && below.is_none());
+            tally.exact_nxdomain += u64::from(at == Some(Verb::Nxdomain) && below.is_none());
+        }
+        tally
+    }
 }
 
 /// Which index a feed is in.
@@ -100,6 +126,38 @@ impl FeedSet {
             })
             .collect();
         Index::build(&parts, &mut |_| ()).map(Arc::new)
+    }
+
+    /// What works, but hardly as it was meant; `configs` by place.
+    #[must_use]
+    pub fn notes(&self, configs: &[FeedConfig]) -> Vec<String> {
+        let mut notes = Vec::new();
+        let states = self.states.iter().zip(configs);
+        for (state, policy) in states {
+            let name = &policy.name;
+            let Tally { allows, exact, exact_nxdomain } = state.tally;
+            if allows > 0 && !policy.may_allow {
+                notes.push(format!("feed {name}: {allows} passthru entries are ignored: it has no may-allow"));
+            }
+            let alone = match policy.action {
+                None => exact_nxdomain,
+                Some(Action::Nxdomain) => exact,
+                Some(_) => 0,
+            };
+            if alone > 0 {
+                notes.push(format!(
+                    "feed {name}: {alone} names are answered NXDOMAIN and what is below them is not: caches may take all of it for gone \
+                     (RFC 8020); nodata does not spread"
+                ));
+            }
+            let hosting = state.report.as_ref().map_or(0, |report: &Report| report.private_suffixes);
+            if hosting > 0 {
+                notes.push(format!(
+                    "feed {name}: {hosting} entries are whole hosting domains (private section of the Public Suffix List)"
+                ));
+            }
+        }
+        notes
     }
 
     /// The index of a tier.
@@ -179,7 +237,7 @@ fn load_one(
     }
     let previous = old.map(|(_, old)| old.figures.entries).filter(|&entries| entries > 0);
     match read_one(id, config, previous, progress) {
-        Ok((next, entries, allows, report)) => {
+        Ok((next, entries, tally, report)) => {
             let figures = FeedFigures {
                 name: config.name.clone(),
                 entries,
@@ -188,7 +246,7 @@ fn load_one(
                 stale: false,
                 failures: old.map_or(0, |(_, old)| old.figures.failures),
             };
-            (FeedState { config: config.clone(), stat, report, figures, allows, tier: Tier::Big }, next, None)
+            (FeedState { config: config.clone(), stat, report, figures, tally, tier: Tier::Big }, next, None)
         }
         Err(error) => {
             let mut state = old.map_or_else(|| FeedState::empty(config), |(_, old)| old.clone());
@@ -204,29 +262,28 @@ impl FeedState {
     /// A feed that was never loaded.
     fn empty(config: &feed::Config) -> Self {
         let figures = FeedFigures { name: config.name.clone(), ..FeedFigures::default() };
-        Self { config: config.clone(), stat: None, report: None, figures, allows: 0, tier: Tier::Big }
+        Self { config: config.clone(), stat: None, report: None, figures, tally: Tally::default(), tier: Tier::Big }
     }
 }
 
-/// Reads one feed and puts it before the gate: what came, its entries, those that allow, its report.
+/// Reads one feed and puts it before the gate: what came, its entries, what they ask for, its report.
 fn read_one(
     id: FeedId,
     config: &feed::Config,
     previous: Option<u64>,
     progress: Progress<'_>,
-) -> Result<(Next, u64, u64, Option<Report>), FeedError> {
+) -> Result<(Next, u64, Tally, Option<Report>), FeedError> {
     match feed::load(config, &mut |done, total| progress(&config.name, done, total))? {
         Loaded::Text { entries, report } => {
             gate(previous, report.entries)?;
-            let passthru = Some(Verb::Passthru);
-            let allows = entries.iter().filter(|(_, verbs)| verbs.at == passthru || verbs.below == passthru).count();
-            Ok((Next::Fresh(entries), report.entries, allows as u64, Some(*report)))
+            let tally = Tally::of(&entries);
+            Ok((Next::Fresh(entries), report.entries, tally, Some(*report)))
         }
         Loaded::Artifact { bytes } => {
             let index = Index::open(bytes)?.into_one_feed(id, &config.name);
             let entries = index.feeds().first().map_or(0, |feed| feed.entries);
             gate(previous, entries)?;
-            Ok((Next::Whole(index), entries, 0, None))
+            Ok((Next::Whole(index), entries, Tally::default(), None))
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::feeds::{FeedSet, FeedTrouble, Progress, load_feeds};
 use crate::config::{self, Faults, Settings};
-use crate::feed::{Report, Source, Stat, Watch};
+use crate::feed::{Source, Stat, Watch};
 use crate::index::BuildError;
 use crate::metrics::{Gauges, Metrics};
 use crate::policy::{Live, Policy};
@@ -215,19 +215,7 @@ impl Publisher {
     /// What works in this generation, but hardly as it was meant.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.settings.warnings.iter().map(ToString::to_string).collect();
-        let states = self.feeds.iter().flat_map(|set| &set.states).zip(&self.settings.policy_feeds);
-        for (state, policy) in states {
-            let name = &policy.name;
-            if state.allows > 0 && !policy.may_allow {
-                notes.push(format!("feed {name}: {} passthru entries are ignored: it has no may-allow", state.allows));
-            }
-            let hosting = state.report.as_ref().map_or(0, |report: &Report| report.private_suffixes);
-            if hosting > 0 {
-                notes.push(format!(
-                    "feed {name}: {hosting} entries are whole hosting domains (private section of the Public Suffix List)"
-                ));
-            }
-        }
+        notes.extend(self.feeds.iter().flat_map(|set| set.notes(&self.settings.policy_feeds)));
         notes
     }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::{Asked, Banner, BannerFeed, Compiled, Failed, FeedLines, House, Reloaded};
+use super::{Asked, Banner, BannerFeed, Checked, Compiled, Failed, FeedLines, House, Reloaded};
 use crate::admin::{self, Explanation, Reply, Request};
 use crate::app::{self, FeedState, Server, Signals, StartError};
 use crate::config::Settings;
@@ -52,9 +52,9 @@ impl House for Cenote {
         Ok(())
     }
 
-    fn check(&self, settings: &Settings) -> Result<Vec<FeedLines>, Vec<Failed>> {
+    fn check(&self, settings: &Settings) -> Result<Checked, Vec<Failed>> {
         let feeds = app::check(settings, &mut |_, _, _| ())?;
-        Ok(feeds.states.iter().map(feed_lines).collect())
+        Ok(Checked { feeds: feeds.states.iter().map(feed_lines).collect(), notes: feeds.notes(&settings.policy_feeds) })
     }
 
     fn explain(&self, whom: Asked<'_>, name: &Name, client: Option<IpAddr>) -> Result<Explanation, Failed> {

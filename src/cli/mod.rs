@@ -50,7 +50,7 @@ pub trait House {
     ///
     /// # Errors
     /// All that is wrong with them, never nothing.
-    fn check(&self, settings: &Settings) -> Result<Vec<FeedLines>, Vec<Failed>>;
+    fn check(&self, settings: &Settings) -> Result<Checked, Vec<Failed>>;
 
     /// Decides on one name and says why.
     ///
@@ -78,6 +78,15 @@ pub enum Asked<'a> {
     Running(&'a Path),
     /// This process, which loads these settings' feeds.
     Offline(&'a Settings),
+}
+
+/// What was checked and is well.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// How the feeds' lines fell.
+    pub feeds: Vec<FeedLines>,
+    /// What works, but hardly as it was meant.
+    pub notes: Vec<String>,
 }
 
 /// What was compiled.
@@ -227,9 +236,9 @@ fn serve(config: Option<&Path>, house: &dyn House, out: &mut dyn Write) -> Resul
 /// `check`.
 fn check(config: Option<&Path>, house: &dyn House, out: &mut dyn Write) -> Result<(), Failure> {
     let settings = settings(config)?;
-    let feeds = house.check(&settings).map_err(Failure::Checked)?;
+    let Checked { feeds, notes } = house.check(&settings).map_err(Failure::Checked)?;
     check::write(&feeds, out)?;
-    for warning in &settings.warnings {
+    for warning in settings.warnings.iter().map(ToString::to_string).chain(notes) {
         writeln!(out, "warning: {warning}")?;
     }
     Ok(())
@@ -307,10 +316,10 @@ mod tests {
             Ok(())
         }
 
-        fn check(&self, settings: &Settings) -> Result<Vec<FeedLines>, Vec<Failed>> {
+        fn check(&self, settings: &Settings) -> Result<Checked, Vec<Failed>> {
             self.result().map_err(|error| vec![error, "feed b: no such file".into()])?;
-            let rows = settings.feeds.iter();
-            Ok(rows.map(|feed| FeedLines { name: feed.name.clone(), ..FeedLines::default() }).collect())
+            let row = |feed: &crate::feed::Config| FeedLines { name: feed.name.clone(), ..FeedLines::default() };
+            Ok(Checked { feeds: settings.feeds.iter().map(row).collect(), notes: vec!["feed a: odd".to_owned()] })
         }
 
         fn explain(&self, whom: Asked<'_>, name: &Name, client: Option<IpAddr>) -> Result<Explanation, Failed> {
@@ -369,6 +378,7 @@ mod tests {
             ("serve".to_owned(), true, failed, "", "cenote: port 53 on 127.0.0.1 is taken: address in use\n"),
             (format!("serve --config {bad}"), false, wrong, "", "bad.toml:2: server.workers: expected a whole number"),
             (format!("check --config {good}"), false, done, "\na                 0", ""),
+            (format!("check --config {good}"), false, done, "warning: feed a: odd", ""),
             (format!("check --config {dumb}"), false, done, "warning: no [[feed]]", ""),
             (format!("check --config {bad}"), false, wrong, "", "bad.toml:3: cach: expected a known key"),
             (format!("check --config {good}"), true, wrong, "", "taken: address in use\nfeed b: no such file\n"),

@@ -154,6 +154,23 @@ fn check_puts_every_line_in_its_bucket() {
 }
 
 #[test]
+fn check_warns_of_what_works_but_hardly_as_meant() {
+    let zone = "@ SOA ns host 1 2 3 4 5\na.test CNAME .\nb.test CNAME .\n*.b.test CNAME .\nc.test CNAME *.\n";
+    let both = format!("{zone}d.test CNAME rpz-passthru.\n");
+    let plan = Plan::new().feed_with("rpz", &both, "format = 'rpz'");
+    let plan = plan.feed_with("gone", "=a.test\nb.test\n=c.test\n", "action = 'nxdomain'").feed("fine", "=a.test\n");
+    let (out, _) = ends(0, &["check", "--config", &plan.write().display().to_string()]);
+    for warning in [
+        "feed rpz: 1 passthru entries are ignored",
+        "feed rpz: 1 names are answered NXDOMAIN",
+        "feed gone: 2 names are answered NXDOMAIN",
+    ] {
+        assert!(out.contains(&format!("\nwarning: {warning}")), "no {warning}: {out}");
+    }
+    assert!(!out.contains("feed fine: "), "{out}");
+}
+
+#[test]
 fn an_artifact_is_compiled_checked_and_served() {
     let plan = Plan::new().feed("ads", "listed.test\nother.example\n").feed("more", "third.test\n");
     let artifact = plan.path("index.cenote");
