@@ -13,7 +13,7 @@ use crate::config::{self, Faults, Settings};
 use crate::feed::{Source, Stat, Watch};
 use crate::index::BuildError;
 use crate::metrics::{Gauges, Metrics};
-use crate::policy::{Live, Policy};
+use crate::policy::{Live, Policy, Rebinding};
 use crate::server::{Access, Post, Rules};
 use crate::sys;
 use crate::zone::{ZoneError, Zones};
@@ -187,7 +187,9 @@ impl Publisher {
     fn publish(&mut self) {
         let Some(feeds) = &self.feeds else { return };
         self.generation += 1;
-        let policy = Policy::new(feeds.indexes(), self.settings.policy_feeds.clone(), self.settings.sink.clone());
+        let Settings { policy_feeds, sink, rebinding, .. } = &self.settings;
+        let rebinding = rebinding.as_deref().map(Rebinding::protect).unwrap_or_default();
+        let policy = Policy::new(feeds.indexes(), policy_feeds.clone(), sink.clone()).with_rebinding(rebinding);
         self.live.publish(Rules {
             generation: self.generation,
             access: Access::new(&self.settings.access),

@@ -191,6 +191,17 @@ impl Answer {
         places.chunks_exact(2).filter_map(|pair| u16_at(pair, 0)).map(usize::from)
     }
 
+    /// The answer section's records of any class: type and RDATA.
+    pub(super) fn answer_records(&self) -> impl Iterator<Item = (u16, &[u8])> {
+        let [answers, ..] = self.layout.counts;
+        self.ttl_places().take(usize::from(answers)).filter_map(|ttl_at| {
+            // RFC 1035 §4.1.3: TYPE and CLASS in front of the TTL, RDLENGTH and RDATA behind it.
+            let rtype = u16_at(&self.octets, ttl_at.checked_sub(4)?)?;
+            let length = usize::from(u16_at(&self.octets, ttl_at + 4)?);
+            Some((rtype, self.octets.get(ttl_at + 6..ttl_at + 6 + length)?))
+        })
+    }
+
     /// How many records a section has.
     #[must_use]
     pub const fn count(&self, section: Section) -> u16 {

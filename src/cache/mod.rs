@@ -3,6 +3,7 @@
 //! Holds only what an upstream said, unmodified but for TTLs (DESIGN, decision 10): never a decision of the policy. Keyed by [`Key`]: name, type,
 //! DO, CD, group of upstreams. No clock: time is milliseconds since the process started, handed in.
 
+mod addresses;
 mod answer;
 mod config;
 mod key;

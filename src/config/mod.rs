@@ -15,6 +15,7 @@ use std::path::Path;
 pub use fault::{FAULTS_MAX, Fault, Faults, Problem, ResolvFlaw, Warning};
 
 use crate::index::FEEDS_MAX;
+use crate::name::Name;
 use crate::policy::{FeedConfig, SinkConfig};
 use crate::{admin, cache, feed, forward, server, zone};
 use reader::Document;
@@ -42,6 +43,8 @@ pub struct Settings {
     pub feeds: Vec<feed::Config>,
     /// The same feeds in the same order, as policy sees them.
     pub policy_feeds: Vec<FeedConfig>,
+    /// Names that may have addresses of the inside; `None`: answers are not looked at.
+    pub rebinding: Option<Vec<Name>>,
     /// The operator's zones and the special names.
     pub zones: zone::Config,
     /// The two doors.
@@ -98,6 +101,7 @@ fn embedded_with((servers, warnings): (Vec<SocketAddr>, Vec<Warning>)) -> Settin
         upstream: forward::Config { servers, ..forward::Config::default() },
         cache: cache::Config::default(),
         sink: SinkConfig::default(),
+        rebinding: None,
         policy_feeds: vec![FeedConfig { name: name.clone(), action: None, may_allow: false, sink: None }],
         feeds: vec![feed::Config {
             name,
@@ -130,6 +134,7 @@ fn settings(document: &Document<'_>, folder: &Path) -> Settings {
     });
     let mut zones = Vec::new();
     top.sections("zone", zone::Config::ZONES_MAX, |section| zones.extend(rooms::zone(section, folder, &zones)));
+    let rebinding = top.section("rebinding", rooms::rebinding);
     let (special_names, special_names_forwarded) = top.section("special-names", rooms::special_names);
     let default = rooms::admin_default();
     let http = top.section("metrics", |section| rooms::metrics(section, default.http, &server.listen));
@@ -143,6 +148,7 @@ fn settings(document: &Document<'_>, folder: &Path) -> Settings {
         sink,
         feeds,
         policy_feeds,
+        rebinding,
         zones: zone::Config { zones, special_names, special_names_forwarded },
         admin: admin::Config { http, socket },
         warnings: Vec::new(),

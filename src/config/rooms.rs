@@ -269,6 +269,16 @@ pub(super) fn special_names(section: &mut Section<'_, '_>) -> (bool, Vec<Name>) 
     )
 }
 
+/// `[rebinding]`: the names that may have addresses of the inside; `None` if answers are not looked at.
+pub(super) fn rebinding(section: &mut Section<'_, '_>) -> Option<Vec<Name>> {
+    let protect = or(section.value("protect", "true or false"), false);
+    let expected = "a zone's name, as \"corp.example\"";
+    let allow =
+        section.list("allow", expected, 0..=zone::Config::ZONES_MAX, |text| Name::from_text(text.as_bytes()).ok());
+    let allow = allow.map_or_else(Vec::new, |list| list.value.into_iter().map(|item| item.value).collect());
+    protect.then_some(allow)
+}
+
 /// `[metrics]`; HTTP shares its port's number space with DNS over TCP, hence `listen`.
 pub(super) fn metrics(
     section: &mut Section<'_, '_>,

@@ -292,6 +292,11 @@ fn put_server(out: &mut Families, scrape: &Scrape<'_>) {
             "UDP replies cut short (TC), to be asked again over TCP.",
             (|shard| shard.truncated.read()) as fn(&Shard) -> u64,
         ),
+        (
+            "cenote_rebindings_total",
+            "Answers of upstreams with an address of the inside, answered NODATA (they are among the sunk).",
+            |shard| shard.rebindings.read(),
+        ),
         ("cenote_send_failures_total", "UDP replies the kernel did not take.", |shard| shard.send_failures.read()),
         (
             "cenote_receive_drops_total",

@@ -127,6 +127,8 @@ pub struct Shard {
     pub coalesced: Counter,
     /// UDP replies cut short (TC).
     pub truncated: Counter,
+    /// Answers with an address of the inside that were not given out.
+    pub rebindings: Counter,
     /// Packets whose handling panicked.
     pub panics: Counter,
     /// UDP replies the kernel did not take.
@@ -150,6 +152,7 @@ impl Default for Shard {
             cache_misses: Counter::default(),
             coalesced: Counter::default(),
             truncated: Counter::default(),
+            rebindings: Counter::default(),
             panics: Counter::default(),
             send_failures: Counter::default(),
             receive_drops: Counter::default(),

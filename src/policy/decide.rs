@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Action, FeedConfig, SinkConfig, Via};
+use super::{Action, FeedConfig, Rebinding, SinkConfig, Via};
 use crate::index::{FeedId, Index, Row, Verb, Verbs};
 use crate::name::{LABELS_MAX, NameRef};
 
@@ -84,6 +84,8 @@ pub struct Policy {
     feeds: Vec<FeedConfig>,
     /// What a sunk name is answered with, unless its feed says otherwise.
     sink: SinkConfig,
+    /// What addresses an upstream may give.
+    rebinding: Rebinding,
 }
 
 /// A listed ancestor: its labels, and who lists it how.
@@ -93,7 +95,26 @@ impl Policy {
     /// Puts feeds and indexes together: `feeds` by place, each one's entries in one of `indexes`.
     #[must_use]
     pub fn new(indexes: impl Into<Box<[Arc<Index>]>>, feeds: Vec<FeedConfig>, sink: SinkConfig) -> Self {
-        Self { indexes: indexes.into(), feeds, sink }
+        Self { indexes: indexes.into(), feeds, sink, rebinding: Rebinding::default() }
+    }
+
+    /// The same, with protection from DNS rebinding.
+    #[must_use]
+    pub fn with_rebinding(self, rebinding: Rebinding) -> Self {
+        Self { rebinding, ..self }
+    }
+
+    /// What addresses an upstream may give.
+    #[inline]
+    #[must_use]
+    pub const fn rebinding(&self) -> &Rebinding {
+        &self.rebinding
+    }
+
+    /// What is answered in place of what is refused by no feed's word.
+    #[must_use]
+    pub const fn common_sink(&self) -> &SinkConfig {
+        &self.sink
     }
 
     /// The indexes.

@@ -4,11 +4,13 @@
 
 mod decide;
 mod live;
+mod rebinding;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 pub use decide::{Decision, Opinion, Policy, Reason, Verdict};
 pub use live::{Live, Reader};
+pub use rebinding::Rebinding;
 
 use serde::Deserialize;
 

@@ -70,6 +70,19 @@ pub struct Responder {
     seed: Seed,
 }
 
+/// Why an upstream's answer is not given out.
+enum Objection {
+    /// A target in it is sunk.
+    Target {
+        /// By the feed at this place.
+        feed: usize,
+        /// What to answer.
+        action: Action,
+    },
+    /// It gives a name of the outside an address of the inside.
+    Rebinding,
+}
+
 /// A reply under way: the query, its generation, the room, and when.
 struct Turn<'t, 'p> {
     /// How the query came.
@@ -266,8 +279,16 @@ impl Responder {
         outcome: Counted,
     ) -> Option<usize> {
         // A passthru on the name asked exempts the whole answer.
-        if !allowed && let Some((feed, action)) = self.sunk_target(turn.transport, turn.rules, policy, answer) {
-            return self.sink(turn, policy, feed, action);
+        let objection = if allowed { None } else { self.objection(turn, policy, answer) };
+        match objection {
+            None => {}
+            Some(Objection::Target { feed, action }) => return self.sink(turn, policy, feed, action),
+            Some(Objection::Rebinding) => {
+                self.count(turn.transport, Counted::Sunk);
+                self.shard.rebindings.bump();
+                let (rcode, reply) = write_sunk(turn.out, turn.query, policy.common_sink(), Action::Nodata)?;
+                return self.count_reply(rcode, reply);
+            }
         }
         self.count(turn.transport, outcome);
         let limit = turn.limit();
@@ -276,35 +297,37 @@ impl Responder {
         self.count_reply(Rcode::from_code(answer.rcode()), Some(written.octets))
     }
 
-    /// The first target in the answer's chain that is sunk. One compare when this generation has looked before and found none.
-    fn sunk_target(
-        &self,
-        transport: Transport,
-        rules: &Rules,
-        policy: &Policy,
-        answer: &Answer,
-    ) -> Option<(usize, Action)> {
-        if answer.is_cleared(rules.generation) {
+    /// Why an answer is not given out: its first target that is sunk, or an address of the inside. One compare when this generation has looked
+    /// before and found nothing.
+    fn objection(&self, turn: &Turn<'_, '_>, policy: &Policy, answer: &Answer) -> Option<Objection> {
+        let generation = turn.rules.generation;
+        if answer.is_cleared(generation) {
             return None;
         }
         let (mut observed, mut listed) = (0, false);
         for target in answer.targets() {
-            let decision = policy.decide(&target, via(transport));
+            let decision = policy.decide(&target, via(turn.transport));
             observed |= decision.observed;
             listed |= decision.listed;
             match decision.verdict {
                 Verdict::Sunk { feed, action } => {
                     self.count_observed(observed);
-                    return Some((feed.index(), action));
+                    return Some(Objection::Target { feed: feed.index(), action });
                 }
-                Verdict::Allowed { .. } => break,
+                Verdict::Allowed { .. } => {
+                    self.count_observed(observed);
+                    return None;
+                }
                 Verdict::Unlisted => {}
             }
         }
         self.count_observed(observed);
+        if policy.rebinding().refuses(&turn.query.qname, answer.addresses()) {
+            return Some(Objection::Rebinding);
+        }
         // Listed and yet not sunk: another client's query may fare otherwise, and who observes counts each.
         if !listed {
-            answer.set_cleared(rules.generation);
+            answer.set_cleared(generation);
         }
         None
     }

@@ -168,6 +168,44 @@ fn tcp_only_sends_clients_to_tcp_where_later_feeds_have_their_say() {
     assert_eq!(house.metric("cenote_feed_hits_total{feed=\"rpz\",action=\"tcp-only\"}"), 6);
 }
 
+#[test]
+fn an_address_of_the_inside_is_not_given_to_a_name_of_the_outside() {
+    let upstream = Upstream::start();
+    let plan =
+        Plan::new().upstreams(&[&upstream]).feed_with("own", "let.test\n", "action = 'passthru'\nmay-allow = true");
+    let mut house = plan.feed("ads", "listed.test\n").start();
+    let given =
+        |house: &House, name: &str, qtype: &str| house.ask(Via::Udp, &Ask::new(name, qtype)).message.answers.len();
+    for name in ["inside.fine.test", "alias-inside-net.fine.test"] {
+        assert!(given(&house, name, "A") > 0, "{name}: not looked at unless the operator says so");
+    }
+    house.configure(|plan| plan.key("rebinding", "protect = true").key("rebinding", "allow = ['corp.test']"));
+    house.reload().unwrap();
+    // Twice: out of the cache too.
+    for _ in 0..2 {
+        for (name, qtype, passes) in [
+            ("inside.fine.test", "A", false),
+            ("inside.fine.test", "HTTPS", false),
+            ("alias-inside-net.fine.test", "A", false),
+            ("inside.notcorp.test", "A", false),
+            ("inside.corp.test", "A", true),
+            ("inside.let.test", "A", true),
+            ("fine.test", "A", true),
+            ("fine.test", "HTTPS", true),
+        ] {
+            let reply = house.ask(Via::Udp, &Ask::new(name, qtype).edns(1232));
+            let (answers, soas) = (reply.message.answers.len(), reply.message.authorities.len());
+            assert_eq!(
+                (reply.rcode(), answers > 0, soas),
+                (ResponseCode::NoError, passes, usize::from(!passes)),
+                "{name} {qtype}"
+            );
+            assert_eq!(reply.ede(), (!passes).then(|| (15, String::new())), "{name} {qtype}");
+        }
+    }
+    assert_eq!(house.metric("cenote_rebindings_total"), 8);
+}
+
 /// A server whose feed lists one name, and its upstream.
 fn house() -> (House, Upstream) {
     let upstream = Upstream::start();

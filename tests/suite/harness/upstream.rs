@@ -5,6 +5,7 @@
 //! | `alias-a-b` | a CNAME to `a.b`, and the honest answer of that |
 //! | `alias2-a-b`, `alias3-a-b` | a CNAME to `alias-a-b`, or `alias2-a-b`, and so on |
 //! | `service-a-b` | an HTTPS or SVCB whose target is `a.b`, to whoever asks for one; any other name's has the owner itself |
+//! | `inside` | an address of the inside, 10.0.0.1, or an HTTPS that hints at it |
 //! | `nx`, `nodata` | NXDOMAIN, or no record; with a SOA of 60 s |
 //! | `servfail` | SERVFAIL, EDE 6 with a text |
 //! | `tc` | TC over UDP, the answer over TCP |
@@ -266,13 +267,16 @@ impl Asked {
             records.push(record(&owner, 5, 300, &wire(&target)));
             (owner, name) = (wire(&target), target);
         }
-        let IpAddr::V4(first) = ADDRESS else { unreachable!() };
+        let IpAddr::V4(honest) = ADDRESS else { unreachable!() };
+        let inside = name.starts_with("inside.");
+        let first = if inside { Ipv4Addr::new(10, 0, 0, 1) } else { honest };
+        let hint = if inside { &b"\0\x04\0\x04\x0a\0\0\x01"[..] } else { &[] };
         records.extend((0..count).map(|place| {
             let address = u32::from(first) + u32::from(place);
             match self.qtype {
                 1 => record(&owner, 1, 300, &address.to_be_bytes()),
                 28 => record(&owner, 28, 300, &[&PREFIX[..], &address.to_be_bytes()].concat()),
-                64 | 65 => record(&owner, self.qtype, 300, &[&[0, 1][..], &service_target(&name)].concat()),
+                64 | 65 => record(&owner, self.qtype, 300, &[&[0, 1][..], &service_target(&name), hint].concat()),
                 _ => record(&owner, 16, 300, b"\x04text"),
             }
         }));
