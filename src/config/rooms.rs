@@ -225,9 +225,15 @@ pub(super) fn feed(
     if let Some(placed) = action.as_ref().filter(|action| action.value == Action::Passthru && !may_allow) {
         section.refuse(placed, "may-allow = true beside passthru: letting names through is a power a feed is given");
     }
-    let sink = section.has("sinkhole").then(|| section.section("sinkhole", |section| sinkhole(section, sink.clone())));
+    let (has_sink, sink) =
+        (section.has("sinkhole"), section.section("sinkhole", |section| sinkhole(section, sink.clone())));
     let name = name?.value;
-    let policy = FeedConfig { name: name.clone(), action: action.map(|placed| placed.value), may_allow, sink };
+    let policy = FeedConfig {
+        name: name.clone(),
+        action: action.map(|placed| placed.value),
+        may_allow,
+        sink: has_sink.then_some(sink),
+    };
     let format = or(format, feed::Format::Auto);
     Some((feed::Config { name, source: source?.value, format, trust_suffixes }, policy))
 }
