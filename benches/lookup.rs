@@ -7,10 +7,10 @@ mod names;
 
 use std::collections::HashSet;
 use std::hint::black_box;
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr};
 
 use cenote::name::Name;
-use cenote::policy::{FeedConfig, Policy, SinkConfig, Verdict, Via};
+use cenote::policy::{Judge, SinkConfig, Tenants, Verdict, Via};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 /// Names listed, unless the environment says otherwise.
@@ -27,8 +27,10 @@ fn probe(set: &HashSet<Box<[u8]>>, name: &Name) -> bool {
 fn lookup(criterion: &mut Criterion) {
     let count = std::env::var("CENOTE_BENCH_NAMES").ok().and_then(|count| count.parse().ok());
     let listed = names::listed(count.unwrap_or(LISTED));
-    let feeds = vec![FeedConfig { name: "feed".to_owned(), action: None, may_allow: false, sink: None }];
-    let policy = Policy::new([Arc::new(names::index(&listed))], feeds, SinkConfig::default());
+    let (policy, tenants, sink) = (names::policy(&listed), Tenants::default(), SinkConfig::default());
+    let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let judge =
+        Judge { policy: Some(&policy), tenant: tenants.find(None, client), sink: &sink, client, via: Via::Datagram };
     let set: HashSet<Box<[u8]>> = listed.iter().map(|text| names::name(text).wire().into()).collect();
     let mut group = criterion.benchmark_group("lookup");
     group.throughput(Throughput::Elements(ASKED as u64));
@@ -38,7 +40,7 @@ fn lookup(criterion: &mut Criterion) {
         ("not-listed", names::unlisted(ASKED), false),
         ("deep", names::below(&listed, 8, ASKED), true),
     ] {
-        let decide = |name: &Name| policy.decide(&name.view().unwrap(), Via::Datagram).verdict != Verdict::Unlisted;
+        let decide = |name: &Name| judge.query(&name.view().unwrap()).verdict != Verdict::Unlisted;
         assert!(asked.iter().all(|name| decide(name) == sunk && probe(&set, name) == sunk), "{what}");
         group.bench_function(format!("policy/{what}"), |bench| {
             bench.iter(|| asked.iter().filter(|name| decide(black_box(name))).count());

@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use cenote::cache::{Config as CacheConfig, Local, Seed, Shared};
 use cenote::metrics::{Shard, Transport};
-use cenote::server::{Outcome, Responder};
+use cenote::server::{Client, Outcome, Responder};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 /// Names listed.
 const LISTED: usize = 100_000;
 /// The client.
-const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const CLIENT: Client = Client::proxied(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
 fn respond(criterion: &mut Criterion) {
     let listed = names::listed(LISTED);

@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use cenote::cache::{Answer, Config as CacheConfig, Local, Seed, Shared};
 use cenote::feed::{TextFormat, read_text};
-use cenote::index::{Index, Kept, Part};
+use cenote::index::{FeedId, Index, Kept, Part};
 use cenote::metrics::{Shard, Transport};
-use cenote::policy::{FeedConfig, Policy, SinkConfig};
-use cenote::server::{Access, AccessConfig, Outcome, Responder, Rules};
+use cenote::name::Name;
+use cenote::policy::{FeedConfig, Garden, Policy, SinkConfig, Standing, TenantConfig, Tenants};
+use cenote::server::{Access, AccessConfig, Client, Outcome, Proxies, ProxyConfig, Responder, Rules};
 use cenote::zone::{Config as ZonesConfig, Zones};
 
 /// The system's allocator, counted.
@@ -55,24 +56,37 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// The client.
-const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const CLIENT: Client = Client::proxied(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
 /// A query for the A of `name`, given in wire form, with an OPT.
 fn query(name: &[u8]) -> Vec<u8> {
     [&[0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1], name, &[0, 1, 0, 1], b"\0\0\x29\x04\xd0\0\0\0\0\0\0"].concat()
 }
 
-/// A name sunk and everything else let through.
+/// An entry with records, one on the client's address that may not let it through, two on addresses in answers.
+const RPZ: &[u8] = b"data.test A 192.0.2.9\n32.1.0.0.127.rpz-client-ip CNAME rpz-passthru.\n\
+    24.0.113.0.203.rpz-ip CNAME .\n32.1.2.0.192.rpz-ip CNAME rpz-passthru.\n";
+
+/// Of a tenant: names sunk, its own too, one in a walled garden, one with records, and everything else let through.
 fn rules() -> Rules {
-    let (sorted, _) = read_text(&b"bad.test\nworse.bad.test"[..], TextFormat::Plain, false).unwrap();
-    let index = Index::build(&Part::in_order(&[("feed", 1, Kept::New(&sorted))]), &mut |_| ()).unwrap();
-    let feeds = vec![FeedConfig { name: "feed".to_owned(), action: None, may_allow: false, sink: None }];
-    Rules {
-        generation: 1,
-        access: Access::new(&AccessConfig::default()),
-        zones: Arc::new(Zones::build(&ZonesConfig::default()).unwrap()),
-        policy: Some(Arc::new(Policy::new([Arc::new(index)], feeds, SinkConfig::default()))),
-    }
+    let read = |text: &'static [u8]| read_text(text, TextFormat::Plain, false).unwrap().0;
+    let (sorted, walled) = (read(b"bad.test\nworse.bad.test"), read(b"walled.test"));
+    let (rpz, _) = read_text(RPZ, TextFormat::Rpz, false).unwrap();
+    let parts = [("feed", 2, Kept::New(&sorted)), ("walled", 1, Kept::New(&walled)), ("rpz", 4, Kept::New(&rpz))];
+    let index = Index::build(&Part::in_order(&parts), &mut |_| ()).unwrap();
+    let sink = SinkConfig { cname: Garden::from_text("*.garden.example"), ..SinkConfig::default() };
+    let walled = FeedConfig { sink: Some(sink), ..FeedConfig::plain("walled".to_owned()) };
+    let [feed, rpz] = ["feed", "rpz"].map(|name| FeedConfig::plain(name.to_owned()));
+    let policy = Policy::new([Arc::new(index)], vec![feed, walled, rpz]);
+    let zones = Arc::new(Zones::build(&ZonesConfig::default()).unwrap());
+    let tenant = TenantConfig {
+        networks: vec!["127.0.0.0/8".parse().unwrap()],
+        feeds: Some([2, 1, 0].map(|place| FeedId::new(place).unwrap()).to_vec()),
+        deny: vec![Name::from_text(b"own.test").unwrap()],
+        ..TenantConfig::plain("tenant".to_owned())
+    };
+    let tenants = Tenants::new(&[tenant], |_| Standing::default());
+    Rules { tenants, ..Rules::new(1, Access::new(&AccessConfig::default()), zones, Some(Arc::new(policy))) }
 }
 
 /// Allocations while `packet` is answered a hundred times, from the first time on.
@@ -101,6 +115,26 @@ fn a_sunk_name_and_a_cached_answer_allocate_nothing() {
 
     let sunk = query(b"\x01a\x03BAD\x04test\0");
     assert_eq!(allocations(&mut responder, &rules, &sunk), 0, "a sunk name");
+    let walled = query(b"\x01a\x06walled\x04test\0");
+    assert_eq!(allocations(&mut responder, &rules, &walled), 0, "a name in a walled garden");
+
+    for (name, what) in [(&b"\x04data\x04test\0"[..], "local data"), (b"\x01a\x03own\x04test\0", "a tenant's own name")]
+    {
+        assert_eq!(allocations(&mut responder, &rules, &query(name)), 0, "{what}");
+    }
+
+    let balancers = Proxies::new(&ProxyConfig { from: vec!["192.0.2.1/32".parse().unwrap()] });
+    let peer = Client::direct("192.0.2.1".parse().unwrap(), 0);
+    let header = b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0c\x7f\0\0\x01\xc0\0\x02\x35\xd4\x31\0\x35";
+    let proxied = [&header[..], &sunk].concat();
+    let before = ALLOCATIONS.get();
+    for now_ms in 0..100 {
+        let (client, packet) = balancers.identify(peer, &proxied).unwrap();
+        let outcome = responder.respond(&rules, packet, client, now_ms, &mut [0; 1232]);
+        assert!(matches!(outcome, Outcome::Reply(_)));
+        assert!(balancers.identify(peer, &sunk).is_err(), "without its header");
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0, "a sunk name, through a load balancer");
 
     let asked = query(b"\x03www\x07example\0");
     // An alias and its address, so that the chain is judged too.

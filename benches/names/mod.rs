@@ -9,7 +9,7 @@ use std::sync::Arc;
 use cenote::cache::{Answer, Config as CacheConfig};
 use cenote::index::{Entries, Index, Kept, Part, Sorted, Verb, Verbs};
 use cenote::name::Name;
-use cenote::policy::{FeedConfig, Policy, SinkConfig};
+use cenote::policy::{FeedConfig, Policy};
 use cenote::server::{Access, AccessConfig, Rules};
 use cenote::wire::rtype;
 use cenote::zone::{Config as ZonesConfig, ZoneConfig, Zones};
@@ -93,19 +93,19 @@ pub fn index(names: &[String]) -> Index {
     Index::build(&Part::in_order(&[("feed", sorted.len() as u64, Kept::New(&sorted))]), &mut |_| ()).unwrap()
 }
 
-/// A policy of these names, the special names, and one zone of the operator's.
+/// One feed of these names.
+pub fn policy(listed: &[String]) -> Policy {
+    Policy::new([Arc::new(index(listed))], vec![FeedConfig::plain("feed".to_owned())])
+}
+
+/// The rules with these names, the special names, and one zone of the operator's.
 pub fn rules(listed: &[String]) -> Rules {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("corp.zone");
     std::fs::write(&file, "$TTL 300\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\nns A 192.0.2.53\n").unwrap();
     let zone = ZoneConfig { apex: name("corp.example"), file };
-    let feeds = vec![FeedConfig { name: "feed".to_owned(), action: None, may_allow: false, sink: None }];
-    Rules {
-        generation: 1,
-        access: Access::new(&AccessConfig::default()),
-        zones: Arc::new(Zones::build(&ZonesConfig { zones: vec![zone], ..ZonesConfig::default() }).unwrap()),
-        policy: Some(Arc::new(Policy::new([Arc::new(index(listed))], feeds, SinkConfig::default()))),
-    }
+    let zones = Arc::new(Zones::build(&ZonesConfig { zones: vec![zone], ..ZonesConfig::default() }).unwrap());
+    Rules::new(1, Access::new(&AccessConfig::default()), zones, Some(Arc::new(policy(listed))))
 }
 
 /// A query for the A of `name`, RD set, with an OPT.

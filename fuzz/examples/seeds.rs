@@ -67,6 +67,7 @@ fn respond() {
     for (name, asked, qtype) in [
         ("sunk", "bad.test", 1),
         ("sunk-below", "A.b.Bad.test", 28),
+        ("walled", "www.Walled.test", 28),
         ("nxdomain", "nx.test", 1),
         ("nodata", "nodata.test", 65),
         ("dropped", "drop.test", 1),
@@ -128,6 +129,15 @@ fn feed_format() {
              bad.example.com CNAME .\n*.bad.example.com CNAME *.\nlet.example.com CNAME rpz-passthru.\n\
              gone.example.com.rpz.example. 60 IN CNAME rpz-drop.\n32.1.2.0.192.rpz-ip CNAME .\nopen.example.com ( CNAME\n",
         ),
+        (
+            3,
+            "rpz-data",
+            "$ORIGIN rpz.example.\n@ SOA . . 1 2 3 4 5\na.example.com 1h A 192.0.2.1\n AAAA 2001:db8::1\n TXT \"x\" \"\\065\"\n\
+             *.a.example.com CNAME *.garden\nb.example.com MX 10 mail\n HTTPS 1 . alpn=\"h2,h3\" port=53\n CNAME .\n\
+             c.example.com TYPE65280 \\# 2 aabb\nc.example.com CAA 0 issue \"ca.example\"\n24.0.2.0.192.rpz-client-ip CNAME rpz-drop.\n\
+             24.0.2.0.192.rpz-client-ip A 192.0.2.1\n32.zz.db8.2001.rpz-ip A 192.0.2.1\n7.0.0.0.10.rpz-ip CNAME .\n\
+             25.1.2.0.192.rpz-ip CNAME .\nd.example.com SRV 1 2 53 @\n",
+        ),
     ] {
         write("feed_format", name, &[&[number], text.as_bytes()].concat());
         write("feed_format", &format!("{name}-trusted"), &[&[number | 4], text.as_bytes()].concat());
@@ -158,6 +168,27 @@ fn artifact_open() {
             write("artifact_open", &format!("section-{kind}-{name}"), &[&[kind], keys, section].concat());
             at += 16 + length;
         }
+    }
+    let zone = "bad.example.com CNAME .\nwww.example.net A 192.0.2.1\n*.example.org CNAME *.garden.example.\n24.0.2.0.192.rpz-ip CNAME .\n\
+                32.1.2.0.192.rpz-ip A 192.0.2.1\n32.zz.db8.2001.rpz-client-ip CNAME rpz-drop.\n";
+    let (sorted, _) = read_text(zone.as_bytes(), TextFormat::Rpz, false).unwrap();
+    let index = Index::build(&Part::in_order(&[("zone", 6, Kept::New(&sorted))]), &mut |_| ()).unwrap();
+    let mut file = Vec::new();
+    index.write(&mut file).unwrap();
+    write("artifact_open", "file-rpz", &[&[0], &file[..]].concat());
+    let mut at = 20;
+    while at < file.len() {
+        let kind = u32::from_be_bytes(file[at..at + 4].try_into().unwrap());
+        let length = usize::try_from(u64::from_be_bytes(file[at + 8..at + 16].try_into().unwrap())).unwrap();
+        // NETWORKS and RECORDS; the target numbers them 4 and 5.
+        if let Some(number @ 4..) = kind.checked_sub(1).and_then(|number| u8::try_from(number).ok()) {
+            write(
+                "artifact_open",
+                &format!("section-{number}-rpz"),
+                &[&[number], &file[at + 16..at + 16 + length]].concat(),
+            );
+        }
+        at += 16 + length;
     }
 }
 
@@ -203,7 +234,41 @@ fn upstream_reply() {
     write("upstream_reply", "header", &[1, 8, 0, 0, 0x81, 0x81, 0, 0, 0, 0, 0, 0, 0, 0]);
 }
 
+fn proxy_header() {
+    let seed = |name: &str, switches: u8, octets: &[u8]| write("proxy_header", name, &[&[switches], octets].concat());
+    let asked = query("bad.test", 1, 0x0100, None);
+    let header =
+        |front: &[u8], block: &[u8]| [front, &u16::try_from(block.len()).unwrap().to_be_bytes(), block].concat();
+    let (four, six) = ([192, 0, 2, 9, 192, 0, 2, 53, 212, 49, 0, 53], [0x20; 36]);
+    for (name, front, block) in [
+        ("udp-ipv4", [0x21, 0x12], &four[..]),
+        ("tcp-ipv4", [0x21, 0x11], &four),
+        ("udp-ipv6", [0x21, 0x22], &six),
+        ("tcp-ipv6", [0x21, 0x21], &six),
+        ("with-a-tlv", [0x21, 0x12], &[&four[..], &[0xe0, 0, 1, 7]].concat()),
+        ("local", [0x20, 0], &[]),
+        ("local-with-addresses", [0x20, 0x12], &four),
+        ("unspecified", [0x21, 0], &[]),
+        ("unix", [0x21, 0x31], &[0; 216]),
+        ("no-command", [0x22, 0x12], &four),
+        ("version-3", [0x31, 0x12], &four),
+        ("short-block", [0x21, 0x22], &four),
+        ("longest", [0x20, 0], &[1; 520]),
+        ("too-long", [0x20, 0], &[1; 521]),
+    ] {
+        let octets = [&header(&front, block)[..], &asked].concat();
+        seed(name, 2, &octets);
+        seed(&format!("{name}-stranger"), 3, &octets);
+    }
+    seed("cut-short", 2, &header(&[0x21, 0x12], &four)[..9]);
+    seed("query", 0, &asked);
+    seed("query-stranger", 1, &asked);
+    seed("version-1", 0, b"PROXY TCP4 192.0.2.9 192.0.2.53 54321 53\r\n");
+    seed("version-1-stranger", 1, b"PROXY UNKNOWN\r\n");
+}
+
 fn main() {
+    proxy_header();
     respond();
     feed_format();
     artifact_open();

@@ -1,12 +1,13 @@
 //! An artifact's octets through `Index::open`, its checksums made good, so that they keep nothing out: it opens and every lookup ends, or it is
 //! refused.
 //!
-//! Input: an octet of what the rest is (0 the file, 1 the map's nodes, 2 the FEEDS section, 3 the ROWS section; the others 0), and the rest.
+//! Input: an octet of what the rest is (0 the file, 1 the map's nodes, 2 the FEEDS section, 3 the ROWS section,
+//! 4 the NETWORKS section, 5 the RECORDS section; the others 0), and the rest.
 
 use std::sync::LazyLock;
 
 use cenote::feed::{TextFormat, read_text};
-use cenote::index::{FeedId, Index, Kept, MAGIC, Part, Sorted};
+use cenote::index::{FeedId, Index, Kept, MAGIC, Part, Side, Sorted, Verb};
 use cenote::name::Name;
 use fst::raw::Fst;
 
@@ -22,6 +23,10 @@ const FEEDS: u32 = 1;
 const ROWS: u32 = 2;
 /// The number of the MAP section.
 const MAP: u32 = 3;
+/// The number of the NETWORKS section.
+const NETWORKS: u32 = 5;
+/// The number of the RECORDS section.
+const RECORDS: u32 = 6;
 /// Octets in front of a map's first node: its version and its type.
 const MAP_HEAD_OCTETS: usize = 16;
 
@@ -29,10 +34,20 @@ const MAP_HEAD_OCTETS: usize = 16;
 const NAMES: [&str; 7] =
     [".", "com", "bad.example.com", "a.bad.example.com", "www.example.net", "x.y.z.example.org", "nothing.here"];
 
+/// Addresses looked up beside them.
+const ADDRESSES: [&str; 4] = ["192.0.2.1", "198.51.100.1", "2001:db8::1", "::"];
+
 /// A good artifact of two feeds.
 static GOOD: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let read = |text: &str| read_text(text.as_bytes(), TextFormat::Plain, false).unwrap().0;
-    let sorted: [Sorted; 2] = [read("bad.example.com\nexample.org\n"), read("bad.example.com\nwww.example.net\n")];
+    let read = |text: &str, format| read_text(text.as_bytes(), format, false).unwrap().0;
+    let sorted: [Sorted; 2] = [
+        read("bad.example.com\nexample.org\n", TextFormat::Plain),
+        read(
+            "bad.example.com CNAME .\nwww.example.net A 192.0.2.1\n AAAA ::1\n*.example.org CNAME *.garden.example.\n\
+             24.0.2.0.192.rpz-ip CNAME .\n32.1.2.0.192.rpz-ip A 192.0.2.1\n32.zz.db8.2001.rpz-client-ip CNAME rpz-drop.\n",
+            TextFormat::Rpz,
+        ),
+    ];
     let index = Index::build(
         &Part::in_order(&[("one", 2, Kept::New(&sorted[0])), ("two", 2, Kept::New(&sorted[1]))]),
         &mut |_| (),
@@ -49,6 +64,8 @@ pub fn run(data: &[u8]) {
         1 => with(MAP, &map_of(rest)),
         2 => with(FEEDS, rest),
         3 => with(ROWS, rest),
+        4 => with(NETWORKS, rest),
+        5 => with(RECORDS, rest),
         _ => rest.to_vec(),
     };
     look_up(file.clone());
@@ -66,6 +83,21 @@ fn look_up(file: Vec<u8>) {
             index.walk(&name.view().unwrap(), |labels, row| {
                 assert!(labels <= name.view().unwrap().labels());
                 assert!(row.listings().iter().all(|listing| listing.feed.index() < index.feeds().len()));
+                for verb in row.listings().iter().flat_map(|listing| [listing.verbs.at, listing.verbs.below]).flatten()
+                {
+                    assert!(
+                        !matches!(verb, Verb::Data(id) if index.records(id).is_empty()),
+                        "records that are not there"
+                    );
+                }
+                rows += 1;
+            });
+        }
+        for (side, address) in Side::ALL.into_iter().flat_map(|side| ADDRESSES.map(|address| (side, address))) {
+            let mut last = 129;
+            index.walk_networks(side, address.parse().unwrap(), |length, _| {
+                assert!(length < last, "longest first");
+                last = length;
                 rows += 1;
             });
         }

@@ -3,7 +3,7 @@
 //! Input: an octet (which format; 4 trusts suffixes; 8 builds an index of it, which takes a hundred times as long), then the text.
 
 use cenote::feed::{DETECT_OCTETS, TextFormat, detect, read_text};
-use cenote::index::{Index, Kept, Part};
+use cenote::index::{Index, Kept, Part, RECORD_SET_OCTETS_MAX, Sorted, Verb, Verbs};
 use cenote::name::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX};
 
 use super::octet;
@@ -23,15 +23,37 @@ pub fn run(data: &[u8]) {
     let keys: Vec<&[u8]> = sorted.iter().map(|(key, _)| key).collect();
     assert!(keys.is_sorted_by(|a, b| a < b), "sorted and unique");
     assert!(keys.iter().all(|key| is_key(key)), "a key that is no name's");
-    assert!(sorted.iter().all(|(_, verbs)| verbs.at.or(verbs.below).is_some()), "an entry that says nothing");
+    let networks: Vec<_> =
+        sorted.networks().map(|(side, network, _)| (side, 128 - network.prefix_len(), network.first())).collect();
+    assert!(networks.is_sorted_by(|a, b| a < b), "sorted and unique");
+    assert_eq!(sorted.len(), keys.len() + networks.len());
+    let verbs = || sorted.iter().map(|(_, verbs)| verbs).chain(sorted.networks().map(|(.., verbs)| verbs));
+    assert!(verbs().all(|verbs| says_something(&sorted, verbs)), "an entry that says nothing");
     if switches & 8 != 0 {
         let index =
             Index::build(&Part::in_order(&[("feed", report.entries, Kept::New(&sorted))]), &mut |_| ()).unwrap();
         assert!(index.keys() <= keys.len());
+        let mut octets = Vec::new();
+        index.write(&mut octets).unwrap();
+        // Records and networks are looked at one by one here: what a feed can hold, an artifact can.
+        assert!(Index::open(octets).is_ok());
     }
 
     // What is detected is not checked, only that something is: any text may look like anything.
     std::hint::black_box(detect(&text[..text.len().min(DETECT_OCTETS)]));
+}
+
+/// Whether verbs are of something, and records are some and not too many.
+fn says_something(sorted: &Sorted, verbs: Verbs) -> bool {
+    let verbs = [verbs.at, verbs.below];
+    let good = |verb: Verb| match verb {
+        Verb::Data(id) => {
+            let octets: usize = sorted.records(id).iter().map(|record| record.rdata.len()).sum();
+            !sorted.records(id).is_empty() && octets <= RECORD_SET_OCTETS_MAX
+        }
+        _ => true,
+    };
+    verbs.iter().any(Option::is_some) && verbs.into_iter().flatten().all(good)
 }
 
 /// Whether `key` is a name's lookup form: labels led by their lengths, letters small.

@@ -11,8 +11,8 @@ use cenote::feed::{TextFormat, read_text};
 use cenote::index::{Index, Kept, Part, Sorted};
 use cenote::metrics::{Outcome as Counted, Shard, Transport};
 use cenote::name::Name;
-use cenote::policy::{Action, FeedConfig, Policy, SinkConfig};
-use cenote::server::{Access, AccessConfig, Outcome, Responder, Rules};
+use cenote::policy::{Action, FeedConfig, Garden, Policy, SinkConfig};
+use cenote::server::{Access, AccessConfig, Client, Outcome, Responder, Rules};
 use cenote::wire::{HEADER_OCTETS, Header, Query, STREAM_OCTETS_MAX, UDP_OCTETS_MAX};
 use cenote::zone::{Config as ZonesConfig, ZoneConfig, Zones};
 use hickory_proto::op::Message;
@@ -29,6 +29,8 @@ const RPZ: &str = "$ORIGIN rpz.invalid.\n@ 300 SOA . . 1 3600 600 86400 60\n@ NS
                    drop.test CNAME rpz-drop.\nlet.bad.test CNAME rpz-passthru.\n*.below.test CNAME .\n";
 /// Names to be sunk.
 const PLAIN: &str = "bad.test\nnx.bad.test\nwww.example\n";
+/// Names that are aliases of a walled garden's.
+const WALLED: &str = "walled.test\n";
 /// Names to be observed.
 const SEEN: &str = "seen.test\nbad.test\n";
 
@@ -39,30 +41,30 @@ static RULES: LazyLock<[Rules; 2]> = LazyLock::new(|| {
     std::fs::write(&file, ZONE).unwrap();
     let zone = ZoneConfig { apex: Name::from_text(b"corp.example").unwrap(), file };
     let zones = Arc::new(Zones::build(&ZonesConfig { zones: vec![zone], ..ZonesConfig::default() }).unwrap());
-    let rules = |policy| Rules {
-        generation: 1,
-        access: Access::new(&AccessConfig::default()),
-        zones: Arc::clone(&zones),
-        policy,
-    };
+    let rules = |policy| Rules::new(1, Access::new(&AccessConfig::default()), Arc::clone(&zones), policy);
     [rules(Some(Arc::new(policy()))), rules(None)]
 });
 
-/// An observing feed, one that may allow, one that refuses.
+/// An observing feed, one that may allow, one that sinks, one with a walled garden.
 fn policy() -> Policy {
     let read = |text: &str, format| read_text(text.as_bytes(), format, false).unwrap().0;
     let feeds = [
         ("seen", SEEN, TextFormat::Plain, Some(Action::Observe), false),
         ("rpz", RPZ, TextFormat::Rpz, None, true),
         ("plain", PLAIN, TextFormat::Plain, None, false),
+        ("walled", WALLED, TextFormat::Plain, None, false),
     ];
     let sorted: Vec<Sorted> = feeds.iter().map(|&(_, text, format, ..)| read(text, format)).collect();
     let sources: Vec<_> = feeds.iter().zip(&sorted).map(|(feed, sorted)| (feed.0, 1, Kept::New(sorted))).collect();
     let index = Index::build(&Part::in_order(&sources), &mut |_| ()).unwrap();
+    let garden = SinkConfig { cname: Garden::from_text("*.garden.example"), ..SinkConfig::default() };
     let configs = feeds
-        .map(|(name, _, _, action, may_allow)| FeedConfig { name: name.to_owned(), action, may_allow, sink: None })
+        .map(|(name, _, _, action, may_allow)| {
+            let sink = (name == "walled").then(|| garden.clone());
+            FeedConfig { action, may_allow, sink, ..FeedConfig::plain(name.to_owned()) }
+        })
         .to_vec();
-    Policy::new([Arc::new(index)], configs, SinkConfig::default())
+    Policy::new([Arc::new(index)], configs)
 }
 
 /// A server that has seen nothing yet, and what it is asked.
@@ -74,7 +76,7 @@ struct Scene<'d> {
     /// What it is judged by.
     rules: &'static Rules,
     /// Who asks.
-    client: IpAddr,
+    client: Client,
     /// What is asked.
     packet: &'d [u8],
     /// Room for a reply.
@@ -149,7 +151,10 @@ pub fn run(data: &[u8]) {
         ),
         transport,
         rules: &RULES[usize::from(switches >> 2 & 1)],
-        client: IpAddr::V4(if switches & 2 == 0 { Ipv4Addr::LOCALHOST } else { Ipv4Addr::new(192, 0, 2, 1) }),
+        client: Client::direct(
+            IpAddr::V4(if switches & 2 == 0 { Ipv4Addr::LOCALHOST } else { Ipv4Addr::new(192, 0, 2, 1) }),
+            0,
+        ),
         packet,
         out: vec![0; room],
     };
@@ -167,8 +172,15 @@ pub fn run(data: &[u8]) {
     let upstream = upstream_reply(packet, rest, switches & 8 != 0);
     let Ok(answer) = Answer::from_reply(&upstream, NOW_MS, &config).map(Arc::new) else { return };
     scene.responder.keep(&key, &answer, NOW_MS);
-    let settled =
-        scene.responder.settle(transport, scene.rules, packet, &Ok(Arc::clone(&answer)), NOW_MS, &mut scene.out);
+    let settled = scene.responder.settle(
+        transport,
+        scene.client,
+        scene.rules,
+        packet,
+        &Ok(Arc::clone(&answer)),
+        NOW_MS,
+        &mut scene.out,
+    );
     let settled = settled.map(|octets| scene.out[..octets].to_vec());
     scene.check(settled.as_deref());
     if let (Some(settled), Ok(_)) = (&settled, Message::from_vec(&upstream)) {

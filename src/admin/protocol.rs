@@ -94,9 +94,9 @@ pub struct Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// A feed lists it, and it is answered here, or not at all.
+    /// It is listed, and answered here, or not at all.
     Sunk,
-    /// A feed lets it through, and it is answered from the cache or by an upstream.
+    /// It is let through, and answered from the cache or by an upstream.
     LetThrough,
     /// It lies in a zone of the operator's, or is a special name.
     Zone,
@@ -131,6 +131,10 @@ pub enum Rule {
     NameAndBelow,
     /// Everything below the name, and not the name.
     Below,
+    /// Clients in the network.
+    Clients,
+    /// Answers with an address in the network.
+    Addresses,
 }
 
 impl fmt::Display for Rule {
@@ -139,7 +143,28 @@ impl fmt::Display for Rule {
             Self::Exact => "this name alone",
             Self::NameAndBelow => "the name and everything below it",
             Self::Below => "everything below the name",
+            Self::Clients => "clients in this network",
+            Self::Addresses => "answers with an address in this network",
         })
+    }
+}
+
+/// Whose word decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Word {
+    /// A feed's.
+    Feed(String),
+    /// The tenant's own names.
+    Tenant,
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Feed(name) => write!(f, "feed {name}"),
+            Self::Tenant => f.write_str("the tenant's own names"),
+        }
     }
 }
 
@@ -152,17 +177,19 @@ pub struct Explanation {
     pub name: String,
     /// The client asked for.
     pub client: Option<IpAddr>,
+    /// The tenant it is of.
+    pub tenant: String,
     /// What becomes of the query.
     pub verdict: Verdict,
-    /// The action's label, if a feed decided.
+    /// The action's label, if the policy decided.
     pub action: Option<String>,
-    /// The feed that decided.
-    pub feed: Option<String>,
-    /// The listed name that matched, or the zone's apex.
+    /// Whose word that was.
+    pub by: Option<Word>,
+    /// The listed name or network that matched, or the zone's apex.
     pub entry: Option<String>,
-    /// How it covers the name asked.
+    /// What that covers.
     pub rule: Option<Rule>,
-    /// What every feed says, in their order, the deciding one too.
+    /// What every feed says, in the tenant's order, the deciding one too; those the tenant does not have come last.
     pub feeds: Vec<Opinion>,
 }
 
@@ -181,7 +208,7 @@ pub struct Opinion {
     pub says: String,
     /// Its entry that matched.
     pub entry: Option<String>,
-    /// How that covers the name asked.
+    /// What that covers.
     pub rule: Option<Rule>,
     /// What comes of it: that it decides, would have, or is ignored and why.
     pub effect: String,
@@ -236,9 +263,10 @@ mod tests {
             generation: 1,
             name: "canary.example".to_owned(),
             client,
+            tenant: "acme".to_owned(),
             verdict: Verdict::Sunk,
             action: None,
-            feed: None,
+            by: None,
             entry: Some("canary.example".to_owned()),
             rule: None,
             feeds: vec![opinion.clone()],

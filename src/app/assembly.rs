@@ -10,23 +10,27 @@ use rand::rngs::{StdRng, SysRng};
 use rand::{RngExt, SeedableRng};
 use tokio::sync::mpsc;
 
+use super::generation::{self, Accounts};
 use super::sockets::{self, Sockets};
 use super::{StartError, Started, system};
 use crate::admin::AdminSocket;
 use crate::cache::{Local, Seed, Shared};
 use crate::config::Settings;
 use crate::forward::Forward;
-use crate::metrics::{LiveFigures, Shard, Transport};
+use crate::metrics::{Account, LiveFigures, Metrics, Shard, Transport};
 use crate::policy::Live;
 use crate::server::{
-    Access, Clock, Post, Responder, Rules, Shutdown, StreamParts, TcpAsk, UpstreamSockets, Worker, WorkerParts,
-    mailbox, sockets_per_upstream,
+    Clock, Post, Responder, Rules, Shutdown, StreamParts, TcpAsk, UpstreamSockets, Worker, WorkerParts, mailbox,
+    sockets_per_upstream,
 };
 use crate::sys;
 use crate::zone::Zones;
 
 /// How much longer a stream waits for its worker than the worker for its upstreams.
 pub(super) const STREAM_PATIENCE: Duration = Duration::from_millis(500);
+
+// Every upstream has a place of its own to be counted in.
+const _: () = assert!(crate::metrics::UPSTREAMS_MAX == crate::forward::UPSTREAMS_MAX);
 
 /// What every worker and every stream shares.
 pub(super) struct Common {
@@ -42,6 +46,12 @@ pub(super) struct Common {
     pub(super) shutdown: Arc<Shutdown>,
     /// By worker.
     pub(super) in_flight: Arc<[AtomicUsize]>,
+    /// Counters, one set a worker and one for the streams.
+    pub(super) shards: Vec<Arc<Shard>>,
+    /// Every figure.
+    pub(super) metrics: Arc<Metrics>,
+    /// Where the tenants are counted before the first load.
+    pub(super) accounts: Vec<Account>,
     /// Where questions for upstreams over TCP go.
     pub(super) asks: mpsc::Sender<TcpAsk>,
 }
@@ -98,27 +108,26 @@ impl Common {
         workers: usize,
         asks: mpsc::Sender<TcpAsk>,
     ) -> Result<Self, StartError> {
-        let access = Access::new(&settings.access);
         let mut rng = random()?;
+        let shared = Arc::new(Shared::new(&settings.cache));
+        let in_flight: Arc<[AtomicUsize]> = (0..workers).map(|_| AtomicUsize::new(0)).collect();
+        let shards: Vec<Arc<Shard>> = (0..=workers).map(|_| Arc::default()).collect();
+        let metrics = Arc::new(Metrics::new(shards.clone(), live_figures(&shared, &in_flight)));
+        let mut accounts = Accounts::new(&metrics);
+        let rules = generation::rules(settings, zones, None, 0, |tenant| accounts.account(tenant));
+        let accounts = accounts.into_opened();
         Ok(Self {
-            live: Arc::new(Live::new(Rules { generation: 0, access, zones, policy: None })),
-            shared: Arc::new(Shared::new(&settings.cache)),
+            live: Arc::new(Live::new(rules)),
+            shared,
             // Names are chosen by strangers: their hashes must not be.
             seed: Seed::new([rng.random(), rng.random()]),
             clock: Clock::start(),
             shutdown: Arc::default(),
-            in_flight: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
+            in_flight,
+            shards,
+            metrics,
+            accounts,
             asks,
-        })
-    }
-
-    /// What a scrape asks for beside the counters.
-    pub(super) fn live_figures(&self) -> Box<dyn Fn() -> LiveFigures + Send + Sync> {
-        let (shared, in_flight) = (Arc::clone(&self.shared), Arc::clone(&self.in_flight));
-        Box::new(move || LiveFigures {
-            cache_bytes: shared.bytes() as u64,
-            cache_entries: shared.len() as u64,
-            in_flight: in_flight.iter().map(|count| count.load(Ordering::Relaxed) as u64).sum(),
         })
     }
 
@@ -140,6 +149,16 @@ impl Common {
     }
 }
 
+/// What a scrape asks for beside the counters.
+fn live_figures(shared: &Arc<Shared>, in_flight: &Arc<[AtomicUsize]>) -> Box<dyn Fn() -> LiveFigures + Send + Sync> {
+    let (shared, in_flight) = (Arc::clone(shared), Arc::clone(in_flight));
+    Box::new(move || LiveFigures {
+        cache_bytes: shared.bytes() as u64,
+        cache_entries: shared.len() as u64,
+        in_flight: in_flight.iter().map(|count| count.load(Ordering::Relaxed) as u64).sum(),
+    })
+}
+
 /// Binds the HTTP listener.
 pub(super) fn bind_http(address: SocketAddr) -> Result<TcpListener, StartError> {
     sys::bind_tcp(address).map_err(|source| StartError::Http { address, source })
@@ -158,12 +177,11 @@ pub(super) fn start_workers(
     settings: &Settings,
     common: &Common,
     sockets: Vec<Vec<UdpSocket>>,
-    shards: &[Arc<Shard>],
 ) -> Result<Workers, StartError> {
-    let servers: Arc<[SocketAddr]> = settings.upstream.servers.clone().into();
+    let servers: Arc<[SocketAddr]> = settings.upstream.upstreams().into();
     let each = sockets_per_upstream(sys::open_files_limit(), sys::ephemeral_ports(), sockets.len(), servers.len());
     let (mut posts, mut built) = (Vec::new(), Vec::new());
-    for (index, (sockets, shard)) in sockets.into_iter().zip(shards).enumerate() {
+    for (index, (sockets, shard)) in sockets.into_iter().zip(&common.shards).enumerate() {
         let (post, mailbox) = mailbox().map_err(system("make a mailbox"))?;
         posts.push(post);
         let local = Local::new(&settings.cache);

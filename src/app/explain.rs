@@ -1,94 +1,163 @@
 //! What happens to a name, and why: the ladder's decision and every feed's word, for the operator who asked about this very name.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use crate::admin::{Explanation, Opinion, Rule, Verdict as Outcome};
+use ipnet::IpNet;
+
+use crate::admin::{Explanation, Opinion, Rule, Verdict as Outcome, Word};
 use crate::index::Verbs;
+use crate::metrics::Transport;
 use crate::name::{Name, NameRef};
-use crate::policy::{Action, Policy, Reason, Verdict, Via};
-use crate::server::Rules;
+use crate::policy::{Action, By, Judge, Policy, Reason, Trigger, Verdict};
+use crate::server::{Client, Rules};
 use crate::wire::rtype;
 
-/// Explains what `rules` do with a query for `name`, by `client` or by one who may ask.
+/// What was asked about, and by what it is judged.
+struct Question<'q> {
+    /// The name.
+    name: NameRef<'q>,
+    /// The client, if one was given.
+    client: Option<IpAddr>,
+    /// Of that client, or of one that is no tenant's.
+    judge: Judge<'q>,
+}
+
+/// Explains what `rules` do with a query for `name` over UDP, by `client` or by one who may ask and is no tenant's.
 pub(super) fn explain(rules: &Rules, name: &Name, client: Option<IpAddr>) -> Explanation {
+    let asker = Client::proxied(client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+    let judge = rules.judge(asker, Transport::Udp);
     let mut explanation = Explanation {
         generation: rules.generation,
         name: name.reveal().to_string(),
         client,
+        tenant: judge.tenant.name().to_owned(),
         verdict: Outcome::NotReady,
         action: None,
-        feed: None,
+        by: None,
         entry: None,
         rule: None,
         feeds: Vec::new(),
     };
     let Ok(view) = name.view() else { return explanation };
+    let question = Question { name: view, client, judge };
     if let Some(policy) = &rules.policy {
-        explanation.feeds = opinions(policy, &view);
-        decide(&mut explanation, policy, &view);
+        explanation.feeds = question.opinions(policy);
     }
-    if let Some(zone) = rules.zones.covers(&view, rtype::A) {
-        explanation = Explanation {
-            verdict: Outcome::Zone,
-            action: None,
-            feed: None,
-            entry: entry(&view, zone.apex_labels()),
-            rule: Some(Rule::NameAndBelow),
-            ..explanation
-        };
-    }
+    question.decide(&mut explanation);
+    let elsewhere =
+        |verdict| Explanation { verdict, action: None, by: None, entry: None, rule: None, ..explanation.clone() };
     if client.is_some_and(|client| !rules.access.allows(client)) {
-        explanation =
-            Explanation { verdict: Outcome::Refused, action: None, feed: None, entry: None, rule: None, ..explanation };
+        return elsewhere(Outcome::Refused);
     }
-    explanation
-}
-
-/// Fills in the policy's decision.
-fn decide(explanation: &mut Explanation, policy: &Policy, view: &NameRef<'_>) {
-    let (verdict, feed, action) = match policy.decide(view, Via::Datagram).verdict {
-        Verdict::Unlisted => (Outcome::Forwarded, None, None),
-        Verdict::Allowed { feed } => (Outcome::LetThrough, Some(feed), Some(Action::Passthru)),
-        Verdict::Sunk { feed, action } => (Outcome::Sunk, Some(feed), Some(action)),
-    };
-    explanation.verdict = verdict;
-    explanation.action = action.map(|action| action.label().to_owned());
-    explanation.feed = feed.and_then(|feed| policy.feeds().get(feed.index())).map(|feed| feed.name.clone());
-    let speaks = |reason| matches!(reason, Reason::Sinks(_) | Reason::Allows);
-    if let Some(opinion) =
-        policy.opinions(view).into_iter().find(|opinion| Some(opinion.feed) == feed && speaks(opinion.reason))
-    {
-        explanation.entry = entry(view, opinion.labels);
-        explanation.rule = Some(rule(opinion.verbs));
+    match rules.zones.covers(&question.name, rtype::A) {
+        Some(zone) => Explanation {
+            entry: suffix(&question.name, zone.apex_labels()),
+            rule: Some(Rule::NameAndBelow),
+            ..elsewhere(Outcome::Zone)
+        },
+        None => explanation,
     }
 }
 
-/// Every feed's word, in the feeds' order.
-fn opinions(policy: &Policy, view: &NameRef<'_>) -> Vec<Opinion> {
-    let said = policy.opinions(view);
-    let decided = match policy.decide(view, Via::Datagram).verdict {
-        Verdict::Unlisted => None,
-        Verdict::Allowed { feed } | Verdict::Sunk { feed, .. } => Some(feed.index()),
-    };
-    let mut words = Vec::new();
-    for (place, feed) in policy.feeds().iter().enumerate() {
-        let before = words.len();
-        for opinion in said.iter().filter(|opinion| opinion.feed.index() == place) {
-            let first = decided.is_none_or(|decided| place <= decided);
-            words.push(Opinion {
-                feed: feed.name.clone(),
-                says: says(opinion.reason).to_owned(),
-                entry: entry(view, opinion.labels),
-                rule: Some(rule(opinion.verbs)),
-                effect: effect(opinion.reason, first).to_owned(),
-            });
-        }
-        if words.len() == before {
-            let says = "not listed".to_owned();
-            words.push(Opinion { feed: feed.name.clone(), says, entry: None, rule: None, effect: "none".to_owned() });
+impl Question<'_> {
+    /// Fills in the policy's decision.
+    fn decide(&self, explanation: &mut Explanation) {
+        let (outcome, by, action) = match self.judge.query(&self.name).verdict {
+            Verdict::Sunk { by, action, .. } => (Outcome::Sunk, Some(by), Some(action)),
+            _ if !self.judge.is_ready() => (Outcome::NotReady, None, None),
+            Verdict::Allowed(by) => (Outcome::LetThrough, Some(by), Some(Action::Passthru)),
+            Verdict::Unlisted => (Outcome::Forwarded, None, None),
+        };
+        explanation.verdict = outcome;
+        explanation.action = action.map(|action| action.label().to_owned());
+        match by {
+            None => {}
+            Some(By::Tenant) => {
+                explanation.by = Some(Word::Tenant);
+                explanation.entry = self.judge.own_labels(&self.name).and_then(|labels| suffix(&self.name, labels));
+                explanation.rule = Some(Rule::NameAndBelow);
+            }
+            Some(By::Feed(feed)) => {
+                let config = self.judge.policy.and_then(|policy| policy.feeds().get(feed.index()));
+                explanation.by = config.map(|config| Word::Feed(config.name.clone()));
+                let speaks = |reason| matches!(reason, Reason::Sinks(_) | Reason::Allows);
+                let opinions = self.judge.opinions(&self.name);
+                if let Some(opinion) = opinions.iter().find(|one| one.feed == feed && speaks(one.reason)) {
+                    explanation.entry = self.entry(opinion.trigger);
+                    explanation.rule = Some(rule(opinion.trigger));
+                }
+            }
         }
     }
-    words
+
+    /// Every feed's word, in the tenant's order.
+    fn opinions(&self, policy: &Policy) -> Vec<Opinion> {
+        let said = self.judge.opinions(&self.name);
+        let own = self.judge.own_labels(&self.name).is_some();
+        let decider = match self.judge.query(&self.name).verdict {
+            Verdict::Allowed(By::Feed(feed)) | Verdict::Sunk { by: By::Feed(feed), .. } => Some(feed),
+            _ => None,
+        };
+        let (mut words, mut decided) = (Vec::new(), own);
+        for feed in self.judge.tenant.feeds() {
+            let Some(config) = policy.feeds().get(feed.index()) else { continue };
+            let word = |says: &str, entry, rule, effect: &str| Opinion {
+                feed: config.name.clone(),
+                says: says.to_owned(),
+                entry,
+                rule,
+                effect: effect.to_owned(),
+            };
+            let before = words.len();
+            for opinion in said.iter().filter(|opinion| opinion.feed == feed) {
+                let effect = match (own, decided) {
+                    (true, _) => "none: the tenant's own names decide",
+                    (false, decided) => effect(opinion.reason, !decided),
+                };
+                words.push(word(
+                    says(opinion.reason),
+                    self.entry(opinion.trigger),
+                    Some(rule(opinion.trigger)),
+                    effect,
+                ));
+            }
+            if words.len() == before {
+                words.push(word("not listed", None, None, "none"));
+            }
+            decided |= decider == Some(feed);
+        }
+        let others = policy.feeds().iter().filter(|config| !words.iter().any(|word| word.feed == config.name));
+        let others: Vec<Opinion> = others
+            .map(|config| Opinion {
+                feed: config.name.clone(),
+                says: "not asked".to_owned(),
+                entry: None,
+                rule: None,
+                effect: "none: not one of the tenant's feeds".to_owned(),
+            })
+            .collect();
+        words.extend(others);
+        words
+    }
+
+    /// The listed name or network, as text.
+    fn entry(&self, trigger: Trigger) -> Option<String> {
+        match trigger {
+            Trigger::Name { labels, .. } => suffix(&self.name, labels),
+            Trigger::Client { prefix_len } | Trigger::Address { prefix_len } => network(self.client?, prefix_len),
+        }
+    }
+}
+
+/// The network of `address` with so many of 128 bits, as text.
+fn network(address: IpAddr, prefix_len: u8) -> Option<String> {
+    let prefix_len = if address.is_ipv4() { prefix_len.saturating_sub(96) } else { prefix_len };
+    IpNet::new(address, prefix_len).ok().map(|network| network.trunc().to_string())
+}
+
+/// The name's last labels, as text.
+fn suffix(name: &NameRef<'_>, labels: usize) -> Option<String> {
+    Name::from_wire(name.suffix(labels)).ok().map(|entry| entry.reveal().to_string())
 }
 
 /// What a feed asks for.
@@ -113,16 +182,13 @@ const fn effect(reason: Reason, first: bool) -> &'static str {
     }
 }
 
-/// The listed name with so many labels, as text.
-fn entry(view: &NameRef<'_>, labels: usize) -> Option<String> {
-    Name::from_wire(view.suffix(labels)).ok().map(|entry| entry.reveal().to_string())
-}
-
 /// What an entry covers.
-const fn rule(verbs: Verbs) -> Rule {
-    match (verbs.at.is_some(), verbs.below.is_some()) {
-        (true, false) => Rule::Exact,
-        (false, true) => Rule::Below,
-        _ => Rule::NameAndBelow,
+const fn rule(trigger: Trigger) -> Rule {
+    match trigger {
+        Trigger::Name { verbs: Verbs { at: Some(_), below: None }, .. } => Rule::Exact,
+        Trigger::Name { verbs: Verbs { at: None, below: Some(_) }, .. } => Rule::Below,
+        Trigger::Name { .. } => Rule::NameAndBelow,
+        Trigger::Client { .. } => Rule::Clients,
+        Trigger::Address { .. } => Rule::Addresses,
     }
 }

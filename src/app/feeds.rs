@@ -72,7 +72,9 @@ pub struct Tally {
 impl Tally {
     /// Counts `entries`.
     fn of(entries: &Sorted) -> Self {
-        let mut tally = Self::default();
+        let passes = |verbs: &Verbs| verbs.at == Some(Verb::Passthru);
+        let networks = entries.networks().filter(|(.., verbs)| passes(verbs)).count();
+        let mut tally = Self { allows: networks as u64, ..Self::default() };
         for (_, Verbs { at, below }) in entries.iter() {
             let sinks = !matches!(at, None | Some(Verb::Passthru | Verb::Cancel));
             tally.allows += u64::from([at, below].contains(&Some(Verb::Passthru)));
@@ -174,7 +176,7 @@ enum Next {
     /// Read now.
     Fresh(Sorted),
     /// An artifact, opened now, as one feed.
-    Whole(Index),
+    Whole(Box<Index>),
     /// In the index in force: its place there, and in which.
     Kept(FeedId, Tier),
     /// It was never loaded well.
@@ -283,7 +285,7 @@ fn read_one(
             let index = Index::open(bytes)?.into_one_feed(id, &config.name);
             let entries = index.feeds().first().map_or(0, |feed| feed.entries);
             gate(previous, entries)?;
-            Ok((Next::Whole(index), entries, Tally::default(), None))
+            Ok((Next::Whole(Box::new(index)), entries, Tally::default(), None))
         }
     }
 }
@@ -313,7 +315,7 @@ fn assemble(
         && matches!(next, Next::Whole(_))
         && let Next::Whole(index) = std::mem::replace(*next, Next::Nothing)
     {
-        return Ok(Some(Arc::new(index)));
+        return Ok(Some(Arc::from(index)));
     }
     let nothing = Sorted::default();
     let parts: Vec<Part<'_>> = own

@@ -7,6 +7,7 @@ mod assembly;
 mod control;
 mod explain;
 mod feeds;
+mod generation;
 mod publisher;
 mod server;
 mod signals;
@@ -25,8 +26,6 @@ use crate::admin::{Explanation, SocketError};
 use crate::config::Settings;
 use crate::index::BuildError;
 use crate::name::Name;
-use crate::policy::Policy;
-use crate::server::{Access, Rules};
 use crate::sys::{self, BindError};
 use crate::zone::{ZoneError, Zones};
 
@@ -105,13 +104,7 @@ pub fn explain_offline(
         return Err(ReloadError::Feeds(troubles).into());
     }
     let zones = Zones::build(&settings.zones).map_err(StartError::Zones)?;
-    let policy = Policy::new(feeds.indexes(), settings.policy_feeds.clone(), settings.sink.clone());
-    let rules = Rules {
-        generation: 0,
-        access: Access::new(&settings.access),
-        zones: Arc::new(zones),
-        policy: Some(Arc::new(policy)),
-    };
+    let rules = generation::rules(settings, Arc::new(zones), Some(&feeds), 0, |_| None);
     Ok(explain::explain(&rules, name, client))
 }
 

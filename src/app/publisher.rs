@@ -9,12 +9,13 @@ use std::thread;
 use std::time::Duration;
 
 use super::feeds::{FeedSet, FeedTrouble, Progress, load_feeds};
+use super::generation::{self, Accounts};
 use crate::config::{self, Faults, Settings};
 use crate::feed::{Source, Stat, Watch};
 use crate::index::BuildError;
-use crate::metrics::{Gauges, Metrics};
-use crate::policy::{Live, Policy, Rebinding};
-use crate::server::{Access, Post, Rules};
+use crate::metrics::{Account, Gauges, Metrics};
+use crate::policy::{Live, TenantConfig};
+use crate::server::{Post, Rules};
 use crate::sys;
 use crate::zone::{ZoneError, Zones};
 
@@ -84,6 +85,8 @@ pub(super) struct Publisher {
     pub(super) zones: Arc<Zones>,
     /// The number in force.
     pub(super) generation: u64,
+    /// Where the tenants in force are counted.
+    pub(super) accounts: Vec<Account>,
     /// Reloads that changed nothing because they failed.
     pub(super) reload_failures: u64,
 }
@@ -187,15 +190,11 @@ impl Publisher {
     fn publish(&mut self) {
         let Some(feeds) = &self.feeds else { return };
         self.generation += 1;
-        let Settings { policy_feeds, sink, rebinding, .. } = &self.settings;
-        let rebinding = rebinding.as_deref().map(Rebinding::protect).unwrap_or_default();
-        let policy = Policy::new(feeds.indexes(), policy_feeds.clone(), sink.clone()).with_rebinding(rebinding);
-        self.live.publish(Rules {
-            generation: self.generation,
-            access: Access::new(&self.settings.access),
-            zones: Arc::clone(&self.zones),
-            policy: Some(Arc::new(policy)),
-        });
+        let mut accounts = Accounts::new(&self.metrics);
+        let account = |tenant: &TenantConfig| accounts.account(tenant);
+        let rules = generation::rules(&self.settings, Arc::clone(&self.zones), Some(feeds), self.generation, account);
+        self.accounts = accounts.into_opened();
+        self.live.publish(rules);
         for post in self.posts.iter() {
             post.ring();
         }
@@ -208,8 +207,9 @@ impl Publisher {
         self.metrics.set(Gauges {
             generation: self.generation,
             feeds: feeds.map(|set| set.states.iter().map(|state| state.figures.clone()).collect()).unwrap_or_default(),
-            upstreams: self.settings.upstream.servers.iter().map(ToString::to_string).collect(),
+            upstreams: self.settings.upstream.upstreams().iter().map(ToString::to_string).collect(),
             index_bytes: feeds.map_or(0, |set| set.indexes().iter().map(|index| index.bytes() as u64).sum()),
+            accounts: self.accounts.clone(),
             reload_failures: self.reload_failures,
         });
     }

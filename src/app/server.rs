@@ -16,7 +16,7 @@ use super::publisher::{self, Publisher, Task};
 use super::{FeedState, Progress, ReloadError, Reloaded, Signals, StartError, chain, system};
 use crate::admin::serve_http;
 use crate::config::Settings;
-use crate::metrics::{Metrics, Shard};
+use crate::metrics::Metrics;
 use crate::policy::Live;
 use crate::server::{Post, Rules, Shutdown, ask_over_tcp, serve_streams};
 use crate::zone::Zones;
@@ -93,17 +93,16 @@ impl Server {
             .map_err(system("start the runtime"))?;
         let (asks, asked) = mpsc::channel(TCP_ASKS_WAITING);
         let common = Common::new(&settings, Arc::clone(&zones), doors.workers(), asks)?;
-        let shards: Vec<Arc<Shard>> = (0..=doors.workers()).map(|_| Arc::default()).collect();
-        let metrics = Arc::new(Metrics::new(shards.clone(), common.live_figures()));
+        let metrics = Arc::clone(&common.metrics);
         let mut started = doors.started();
-        let (posts, workers) = start_workers(&settings, &common, doors.sockets.udp, &shards)?;
+        let (posts, workers) = start_workers(&settings, &common, doors.sockets.udp)?;
 
         let (stop, stopping) = watch::channel(false);
         let (tasks, queue) = publisher::tasks();
-        let shard = shards.last().map(Arc::clone).unwrap_or_default();
+        let shard = common.shards.last().map(Arc::clone).unwrap_or_default();
         let parts = Arc::new(common.stream_parts(&settings, &posts, shard));
         let streams = runtime.spawn(serve_streams(doors.sockets.tcp, parts, stopping.clone()));
-        let servers: Arc<[SocketAddr]> = settings.upstream.servers.clone().into();
+        let servers: Arc<[SocketAddr]> = settings.upstream.upstreams().into();
         let budget = Duration::from_millis(u64::from(settings.upstream.budget_ms));
         runtime.spawn(ask_over_tcp(asked, servers, Arc::clone(&posts), budget));
         if let Some(listener) = doors.http {
@@ -129,6 +128,7 @@ impl Server {
             seen: Vec::new(),
             zones,
             generation: 0,
+            accounts: common.accounts,
             reload_failures: 0,
         };
         let loaded = publisher.first_load(progress);

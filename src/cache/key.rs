@@ -9,7 +9,7 @@ use foldhash::SharedSeed;
 use foldhash::quality::FoldHasher;
 
 use crate::name::{NAME_OCTETS_MAX, fold};
-use crate::wire::Query;
+use crate::wire::{Query, u16_at};
 
 /// Octets of the hash that leads a key.
 const HASH_OCTETS: usize = 8;
@@ -100,6 +100,13 @@ impl Key {
     #[must_use]
     pub fn name(&self) -> &[u8] {
         self.as_bytes().get(NAME_AT..).unwrap_or_default()
+    }
+
+    /// The group of upstreams.
+    #[inline]
+    #[must_use]
+    pub fn group(&self) -> u16 {
+        u16_at(&self.octets, HASH_OCTETS).unwrap_or_default()
     }
 
     /// The type asked.
@@ -200,7 +207,7 @@ mod tests {
     fn what_tells_questions_apart() {
         let seed = Seed::new([1, 2]);
         let one = key(b"\x01a\x07example\0", rtype::A, false, false, 0, &seed);
-        assert_eq!((one.name(), one.qtype()), (&b"\x01a\x07example\0"[..], rtype::A));
+        assert_eq!((one.name(), one.qtype(), one.group()), (&b"\x01a\x07example\0"[..], rtype::A, 0));
         assert_eq!(one, key(b"\x01A\x07eXample\0", rtype::A, false, false, 0, &seed), "letter case is folded");
         for (why, other) in [
             ("name", key(b"\x01b\x07example\0", rtype::A, false, false, 0, &seed)),
@@ -221,7 +228,7 @@ mod tests {
         let longest: Vec<u8> = [1, b'a'].repeat(127).into_iter().chain([0]).collect();
         let key = key(&longest, u16::MAX, true, true, u16::MAX, &Seed::new([1, 2]));
         assert_eq!(key.name(), longest);
-        assert!(key.dnssec_ok() && key.checking_disabled());
+        assert!(key.dnssec_ok() && key.checking_disabled() && key.group() == u16::MAX);
         assert_eq!(Carried::default().hash_one(key.as_bytes()), key.hash());
     }
 }

@@ -32,7 +32,12 @@ pub(crate) fn read(octets: &[u8]) -> Query<'_> {
 
 /// A query's key under the tests' seed.
 pub(crate) fn key_of(octets: &[u8]) -> Key {
-    Key::of(&read(octets), 0, &Seed::new([0x5eed, 0xc0de]))
+    key_in(octets, 0)
+}
+
+/// A query's key in a group of upstreams.
+pub(crate) fn key_in(octets: &[u8], group: u16) -> Key {
+    Key::of(&read(octets), group, &Seed::new([0x5eed, 0xc0de]))
 }
 
 /// A reply to `query` with RA, the given records by section, and at the end `tail` counted as `tail_records` additional ones.

@@ -15,6 +15,7 @@ pub(super) fn write(explanation: &Explanation, out: &mut dyn Write) -> io::Resul
     if let Some(client) = explanation.client {
         line("client", &client.to_string())?;
     }
+    line("tenant", &explanation.tenant)?;
     match explanation.generation {
         0 => line("generation", "none: the configuration was loaded for this question")?,
         generation => line("generation", &generation.to_string())?,
@@ -44,8 +45,8 @@ fn decision(explanation: &Explanation) -> String {
     if let Some(action) = &explanation.action {
         text = format!("{text}: {action}");
     }
-    if let Some(feed) = &explanation.feed {
-        text = format!("{text}, by feed {feed}");
+    if let Some(word) = &explanation.by {
+        text = format!("{text}, by {word}");
     }
     text
 }
@@ -53,7 +54,7 @@ fn decision(explanation: &Explanation) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::{Opinion, Verdict};
+    use crate::admin::{Opinion, Verdict, Word};
 
     fn shown(explanation: &Explanation) -> String {
         let mut out = Vec::new();
@@ -74,9 +75,10 @@ mod tests {
             generation: 3,
             name: "www.malware.example".to_owned(),
             client: Some("10.0.0.9".parse().unwrap()),
+            tenant: "default".to_owned(),
             verdict: Verdict::Sunk,
             action: Some("sinkhole".to_owned()),
-            feed: Some("sample".to_owned()),
+            by: Some(Word::Feed("sample".to_owned())),
             entry: Some("malware.example".to_owned()),
             rule: Some(Rule::NameAndBelow),
             feeds: vec![
@@ -94,6 +96,7 @@ mod tests {
         let want = "\
 name        www.malware.example
 client      10.0.0.9
+tenant      default
 generation  3
 decision    sunk: sinkhole, by feed sample
 entry       malware.example (the name and everything below it)
@@ -109,7 +112,7 @@ rpz     nxdomain    www.malware.example  this name alone                   none:
             client: None,
             verdict: Verdict::Forwarded,
             action: None,
-            feed: None,
+            by: None,
             entry: None,
             rule: None,
             feeds: vec![],

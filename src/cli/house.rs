@@ -29,7 +29,7 @@ impl House for Cenote {
         app::harden()?;
         let mut banner = Banner {
             receive_buffer_asked_kb: settings.server.receive_buffer_kb,
-            upstreams: settings.upstream.servers.clone(),
+            upstreams: settings.upstream.upstreams(),
             zones: settings.zones.zones.len(),
             ..Banner::default()
         };

@@ -131,6 +131,12 @@ pub enum Warning {
     /// Nothing would be forwarded.
     #[error("upstream.servers names no other server: names that are not listed get SERVFAIL; set upstream.servers")]
     NoUpstream,
+    /// Nothing would be forwarded for a group.
+    #[error("upstream-group {group} names no other server: names that are not listed get SERVFAIL from it")]
+    NoGroupUpstream {
+        /// The group's name.
+        group: String,
+    },
     /// An upstream is this very server; asking it would go round for ever.
     #[error("upstream {upstream} is left out: this server listens there (server.listen {listen})")]
     OwnAddress {
@@ -168,8 +174,8 @@ pub enum ResolvFlaw {
     /// No address.
     #[error("expected an IP address")]
     NoAddress,
-    /// One more than [`UPSTREAMS_MAX`](crate::forward::UPSTREAMS_MAX).
-    #[error("expected at most {} name servers", crate::forward::UPSTREAMS_MAX)]
+    /// One more than [`GROUP_SERVERS_MAX`](crate::forward::GROUP_SERVERS_MAX).
+    #[error("expected at most {} name servers", crate::forward::GROUP_SERVERS_MAX)]
     TooMany,
 }
 

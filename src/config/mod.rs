@@ -7,6 +7,9 @@ mod fault;
 mod reader;
 mod resolv;
 mod rooms;
+mod sinkholes;
+mod tenants;
+mod upstreams;
 
 use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
@@ -16,12 +19,12 @@ pub use fault::{FAULTS_MAX, Fault, Faults, Problem, ResolvFlaw, Warning};
 
 use crate::index::FEEDS_MAX;
 use crate::name::Name;
-use crate::policy::{FeedConfig, SinkConfig};
+use crate::policy::{FeedConfig, SinkConfig, TENANTS_MAX, TenantConfig};
 use crate::{admin, cache, feed, forward, server, zone};
 use reader::Document;
 
-/// The largest configuration file: `NETWORKS_MAX` networks, the largest list there is, take a fifth of it.
-pub const FILE_OCTETS_MAX: u64 = 1 << 20;
+/// The largest configuration file: 10,000 tenants of ten networks each take a fifth of it.
+pub const FILE_OCTETS_MAX: u64 = 16 << 20;
 
 /// Where the system says which name servers it uses.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -33,6 +36,8 @@ pub struct Settings {
     pub server: server::Config,
     /// Who may ask.
     pub access: server::AccessConfig,
+    /// Who asks for others.
+    pub proxy: server::ProxyConfig,
     /// Whom to ask; never this server itself.
     pub upstream: forward::Config,
     /// What is kept.
@@ -43,6 +48,8 @@ pub struct Settings {
     pub feeds: Vec<feed::Config>,
     /// The same feeds in the same order, as policy sees them.
     pub policy_feeds: Vec<FeedConfig>,
+    /// Who asks, each name once, each network once; everyone else may be among them.
+    pub tenants: Vec<TenantConfig>,
     /// Names that may have addresses of the inside; `None`: answers are not looked at.
     pub rebinding: Option<Vec<Name>>,
     /// The operator's zones and the special names.
@@ -98,11 +105,13 @@ fn embedded_with((servers, warnings): (Vec<SocketAddr>, Vec<Warning>)) -> Settin
     let mut settings = Settings {
         server: server::Config::default(),
         access: server::AccessConfig::default(),
+        proxy: server::ProxyConfig::default(),
         upstream: forward::Config { servers, ..forward::Config::default() },
         cache: cache::Config::default(),
         sink: SinkConfig::default(),
         rebinding: None,
-        policy_feeds: vec![FeedConfig { name: name.clone(), action: None, may_allow: false, sink: None }],
+        policy_feeds: vec![FeedConfig::plain(name.clone())],
+        tenants: Vec::new(),
         feeds: vec![feed::Config {
             name,
             source: feed::Source::Sample,
@@ -122,9 +131,15 @@ fn settings(document: &Document<'_>, folder: &Path) -> Settings {
     let mut top = document.parse();
     let server = top.section("server", rooms::server);
     let access = top.section("access", rooms::access);
-    let upstream = top.section("upstream", rooms::upstream);
+    let proxy = top.section("proxy", rooms::proxy);
+    let mut upstream = top.section("upstream", upstreams::upstream);
+    top.sections("upstream-group", forward::GROUPS_MAX, |section| {
+        if let Some(group) = upstreams::upstream_group(section, &upstream) {
+            upstream.groups.push(group);
+        }
+    });
     let cache = top.section("cache", rooms::cache);
-    let sink = top.section("sinkhole", |section| rooms::sinkhole(section, SinkConfig::default()));
+    let sink = top.section("sinkhole", |section| sinkholes::sinkhole(section, SinkConfig::default()));
     let (mut feeds, mut policy_feeds) = (Vec::new(), Vec::new());
     top.sections("feed", FEEDS_MAX, |section| {
         if let Some((feed, policy)) = rooms::feed(section, folder, &feeds, &sink) {
@@ -132,6 +147,9 @@ fn settings(document: &Document<'_>, folder: &Path) -> Settings {
             policy_feeds.push(policy);
         }
     });
+    let (mut tenants, mut reader) = (Vec::new(), tenants::Reader::new(&feeds, &server.listen, &upstream, &sink));
+    // One more than the named ones: everyone else.
+    top.sections("tenant", TENANTS_MAX + 1, |section| tenants.extend(reader.tenant(section)));
     let mut zones = Vec::new();
     top.sections("zone", zone::Config::ZONES_MAX, |section| zones.extend(rooms::zone(section, folder, &zones)));
     let rebinding = top.section("rebinding", rooms::rebinding);
@@ -143,11 +161,13 @@ fn settings(document: &Document<'_>, folder: &Path) -> Settings {
     let mut settings = Settings {
         server,
         access,
+        proxy,
         upstream,
         cache,
         sink,
         feeds,
         policy_feeds,
+        tenants,
         rebinding,
         zones: zone::Config { zones, special_names, special_names_forwarded },
         admin: admin::Config { http, socket },
@@ -164,13 +184,18 @@ impl Settings {
     /// Takes out the upstreams that are this very server, and warns; warns too if none is left.
     fn drop_own_addresses(&mut self) {
         let Self { server, upstream, warnings, .. } = self;
-        upstream.servers.retain(|&upstream| {
-            let own = server.listen.iter().copied().find(|&listen| receives(listen, upstream));
-            warnings.extend(own.map(|listen| Warning::OwnAddress { upstream, listen }));
-            own.is_none()
-        });
+        let own = |upstream| server.listen.iter().copied().find(|&listen| receives(listen, upstream));
+        let found = upstream.upstreams().into_iter().filter_map(|upstream| Some((upstream, own(upstream)?)));
+        warnings.extend(found.map(|(upstream, listen)| Warning::OwnAddress { upstream, listen }));
+        upstream.servers.retain(|&server| own(server).is_none());
         if upstream.servers.is_empty() {
             warnings.push(Warning::NoUpstream);
+        }
+        for group in &mut upstream.groups {
+            group.servers.retain(|&server| own(server).is_none());
+            if group.servers.is_empty() {
+                warnings.push(Warning::NoGroupUpstream { group: group.name.clone() });
+            }
         }
     }
 }
@@ -197,7 +222,8 @@ pub fn restart_keys(old: &Settings, new: &Settings) -> Vec<&'static str> {
         tcp_idle_secs,
         drain_secs,
     } = &old.server;
-    let forward::Config { servers, timeout_ms, budget_ms, in_flight_max, waiters_max, randomize_case } = &old.upstream;
+    let forward::Config { servers, groups, timeout_ms, budget_ms, in_flight_max, waiters_max, randomize_case } =
+        &old.upstream;
     let cache::Config { size_mb, ttl_min_secs, ttl_max_secs, negative_ttl_max_secs } = &old.cache;
     let admin::Config { http, socket } = &old.admin;
     [
@@ -213,6 +239,7 @@ pub fn restart_keys(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("server.tcp-idle-secs", *tcp_idle_secs == new.server.tcp_idle_secs),
         ("server.drain-secs", *drain_secs == new.server.drain_secs),
         ("upstream.servers", *servers == new.upstream.servers),
+        ("upstream-group", *groups == new.upstream.groups),
         ("upstream.timeout-ms", *timeout_ms == new.upstream.timeout_ms),
         ("upstream.budget-ms", *budget_ms == new.upstream.budget_ms),
         ("upstream.in-flight-max", *in_flight_max == new.upstream.in_flight_max),
@@ -340,6 +367,22 @@ mod tests {
     }
 
     #[test]
+    fn this_server_is_in_no_group_either() {
+        let settings = read_there(
+            "[server]\nlisten = ['127.0.0.1:53']\n[upstream]\nservers = ['192.0.2.1', '127.0.0.1']\n\
+             [[upstream-group]]\nname = 'some'\nservers = ['127.0.0.1', '192.0.2.2']\n\
+             [[upstream-group]]\nname = 'none'\nservers = ['127.0.0.1']\n[[feed]]\nname='s'\nsource='sample'",
+        )
+        .unwrap();
+        let own = "127.0.0.1:53".parse().unwrap();
+        let left = Warning::OwnAddress { upstream: own, listen: own };
+        assert_eq!(settings.warnings, [left, Warning::NoGroupUpstream { group: "none".to_owned() }], "each once");
+        let shown: Vec<_> = settings.upstream.upstreams().iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["192.0.2.1:53", "192.0.2.2:53"]);
+        assert_eq!(settings.upstream.group("none"), Some(2), "a group keeps its number");
+    }
+
+    #[test]
     fn without_a_file_and_without_upstreams_the_key_to_set_is_named() {
         let settings = embedded_with((vec!["127.0.0.1:1053".parse().unwrap()], vec![]));
         assert!(settings.upstream.servers.is_empty());
@@ -355,10 +398,16 @@ mod tests {
             ("workers = 0", "workers = 2", &["server.workers"][..]),
             ("[\"127.0.0.1:1053\"]", "[\"127.0.0.1:1054\"]", &["server.listen"]),
             ("timeout-ms = 800", "timeout-ms = 801", &["upstream.timeout-ms"]),
+            (
+                "#[[upstream-group]]",
+                "[[upstream-group]]\nname = \"eu\"\nservers = [\"192.0.2.1\"]",
+                &["upstream-group"],
+            ),
             ("size-mb = 64", "size-mb = 65", &["cache.size-mb"]),
             ("127.0.0.1:9153", "", &["metrics.listen"]),
             ("#socket = \"/run/cenote/admin.sock\"", "socket = \"\"", &["admin.socket"]),
             ("\"10.0.0.0/8\", ", "", &[]),
+            ("from = []", "from = [\"10.0.0.1\"]", &[]),
             ("ttl-secs = 30", "ttl-secs = 31", &[]),
             ("name = \"sample\"", "name = \"other\"", &[]),
             ("enabled = true", "enabled = false", &[]),
@@ -397,7 +446,7 @@ mod tests {
             (folder.path().join("none"), Problem::Unreadable(std::io::ErrorKind::NotFound)),
             (folder.path().to_owned(), Problem::Unreadable(std::io::ErrorKind::IsADirectory)),
             (file("latin", b"# \xe9"), Problem::NotText),
-            (file("large", &vec![b'#'; 1_048_577]), Problem::TooLarge { expected: FILE_OCTETS_MAX }),
+            (file("large", &vec![b'#'; (16 << 20) + 1]), Problem::TooLarge { expected: FILE_OCTETS_MAX }),
         ] {
             let faults = load(&path).unwrap_err();
             assert_eq!(faults.iter().map(|fault| &fault.problem).collect::<Vec<_>>(), [&want]);

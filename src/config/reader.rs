@@ -96,6 +96,13 @@ pub(super) struct Placed<T> {
     span: Range<usize>,
 }
 
+impl<T> Placed<T> {
+    /// What `change` makes of the value, in its place.
+    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Placed<U> {
+        Placed { value: change(self.value), key: self.key, span: self.span }
+    }
+}
+
 /// One table of a document, emptied as it is read.
 pub(super) struct Section<'d, 't> {
     /// The document.

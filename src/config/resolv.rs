@@ -6,12 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use super::fault::{ResolvFlaw, Warning};
-use crate::forward::UPSTREAMS_MAX;
+use crate::forward::GROUP_SERVERS_MAX;
 
 /// The port of DNS (RFC 1035 §4.2); resolv.conf has no way to name another.
 const DNS_PORT: u16 = 53;
 
-/// The servers of the `nameserver` lines of `text`, in order, each once, at most [`UPSTREAMS_MAX`]; what cannot be asked is a warning.
+/// The servers of the `nameserver` lines of `text`, in order, each once, at most [`GROUP_SERVERS_MAX`]; what cannot be asked is a warning.
 pub(super) fn servers(text: &str, path: &Path) -> (Vec<SocketAddr>, Vec<Warning>) {
     let (mut servers, mut warnings) = (Vec::new(), Vec::new());
     for (place, line) in text.lines().enumerate() {
@@ -28,7 +28,7 @@ pub(super) fn servers(text: &str, path: &Path) -> (Vec<SocketAddr>, Vec<Warning>
                 if servers.contains(&server) {
                     continue;
                 }
-                if servers.len() == UPSTREAMS_MAX {
+                if servers.len() == GROUP_SERVERS_MAX {
                     warn(ResolvFlaw::TooMany);
                     break;
                 }
@@ -79,12 +79,12 @@ mod tests {
 
     #[test]
     fn at_most_so_many() {
-        let text: String = (0..=UPSTREAMS_MAX + 3).map(|n| format!("nameserver 192.0.2.{n}\n")).collect();
+        let text: String = (0..=GROUP_SERVERS_MAX + 3).map(|n| format!("nameserver 192.0.2.{n}\n")).collect();
         let (servers, warnings) = servers(&text, Path::new("r"));
-        assert_eq!(servers.len(), UPSTREAMS_MAX);
+        assert_eq!(servers.len(), GROUP_SERVERS_MAX);
         assert_eq!(
             warnings,
-            [Warning::ResolvLine { path: "r".into(), line: UPSTREAMS_MAX + 1, why: ResolvFlaw::TooMany }]
+            [Warning::ResolvLine { path: "r".into(), line: GROUP_SERVERS_MAX + 1, why: ResolvFlaw::TooMany }]
         );
     }
 }

@@ -4,30 +4,36 @@
 //! where a key is absent or wrong (a wrong one is noted, so the result is thrown away in the end).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use ipnet::{IpNet, Ipv6Net};
 
 use super::reader::{Placed, Section};
+use super::sinkholes::sinkhole;
 use crate::name::Name;
 use crate::policy::{Action, FeedConfig, SinkConfig};
-use crate::{admin, cache, feed, forward, server, zone};
+use crate::{admin, cache, feed, server, zone};
 
-/// What `sinkhole.ttl-secs` may be: up to a day, so that a name taken off a list comes back the day after at the latest.
-const SINK_TTL_SECS: RangeInclusive<u32> = 0..=86_400;
-/// What `sinkhole.ede-code` may be: the operator's own policy, or the client's wish (RFC 8914 §4.16, §4.18); 16 is a third party's.
-const EDE_CODES: &str = "15 (Blocked) or 17 (Filtered)";
-/// The longest `sinkhole.ede-text`: with it a sink answer to the longest name still fits 512 octets.
-const EDE_TEXT_OCTETS_MAX: usize = 128;
-/// The port of DNS (RFC 1035 §4.2).
-const DNS_PORT: u16 = 53;
+/// What a network is written like.
+const A_NETWORK: &str = "a network, as \"192.0.2.0/24\" or \"2001:db8::/32\"";
+/// All addresses of IPv4, mapped into IPv6 (RFC 4291 §2.5.5.2).
+const MAPPED_V4: (Ipv6Addr, u8) = (Ipv4Addr::UNSPECIFIED.to_ipv6_mapped(), 96);
 /// All global unicast addresses of IPv6 (RFC 4291 §2.4, IANA): whoever allows these allows everyone.
 const GLOBAL_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
 /// What was read, or the default.
-fn or<T>(read: Option<Placed<T>>, default: T) -> T {
+pub(super) fn or<T>(read: Option<Placed<T>>, default: T) -> T {
     read.map_or(default, |placed| placed.value)
+}
+
+/// What [`word`] takes.
+pub(super) const WORD: &str = "a name of a to z, 0 to 9 and -, at most 64 characters";
+
+/// The operator's name for something.
+pub(super) fn word(text: &str) -> Option<String> {
+    let fits = (1..=feed::Config::NAME_OCTETS_MAX).contains(&text.len())
+        && text.bytes().all(|octet| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    fits.then(|| text.to_owned())
 }
 
 /// A path in the file, relative to the file's folder.
@@ -35,22 +41,27 @@ fn path(text: &str, folder: &Path) -> Option<PathBuf> {
     (!text.is_empty() && !text.contains('\0')).then(|| folder.join(text))
 }
 
-/// An address, with the port of DNS where none is given.
-fn server_address(text: &str) -> Option<SocketAddr> {
-    let address = text.parse().or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, DNS_PORT))).ok()?;
-    (address.port() != 0 && !address.ip().is_unspecified() && !address.ip().is_multicast()).then_some(address)
-}
-
-/// A network, or one address as the network of itself; bits of the host are cleared.
-fn network(text: &str) -> Option<IpNet> {
-    text.parse().or_else(|_| text.parse().map(|ip: IpAddr| IpNet::from(ip))).ok().map(|network: IpNet| network.trunc())
+/// A network, or one address as the network of itself; bits of the host are cleared. One of IPv4-mapped addresses is one of IPv4.
+pub(super) fn network(text: &str) -> Option<IpNet> {
+    let network: IpNet = text.parse().or_else(|_| text.parse().map(|ip: IpAddr| IpNet::from(ip))).ok()?;
+    let mapped = match network {
+        IpNet::V6(six) => six.addr().to_ipv4_mapped().zip(six.prefix_len().checked_sub(MAPPED_V4.1)),
+        IpNet::V4(_) => None,
+    };
+    match mapped {
+        Some((four, prefix_len)) => IpNet::new(IpAddr::V4(four), prefix_len).ok(),
+        None => Some(network),
+    }
+    .map(|network| network.trunc())
 }
 
 /// Whether a network takes in the whole Internet of its family.
 fn is_everyone(network: &IpNet) -> bool {
     match network {
         IpNet::V4(network) => network.prefix_len() == 0,
-        IpNet::V6(network) => Ipv6Net::new(GLOBAL_V6.0, GLOBAL_V6.1).is_ok_and(|global| network.contains(&global)),
+        IpNet::V6(network) => [GLOBAL_V6, MAPPED_V4]
+            .iter()
+            .any(|&(address, prefix)| Ipv6Net::new(address, prefix).is_ok_and(|every| network.contains(&every))),
     }
 }
 
@@ -92,8 +103,7 @@ pub(super) fn server(section: &mut Section<'_, '_>) -> server::Config {
 /// `[access]`. A server that answers everyone is an amplifier in other people's hands (BCP 140, RFC 5358), so it takes two keys.
 pub(super) fn access(section: &mut Section<'_, '_>) -> server::AccessConfig {
     let everyone = or(section.value("allow-everyone", "true or false"), false);
-    let expected = "a network, as \"192.0.2.0/24\" or \"2001:db8::/32\"";
-    let Some(list) = section.list("allow", expected, 1..=server::AccessConfig::NETWORKS_MAX, network) else {
+    let Some(list) = section.list("allow", A_NETWORK, 1..=server::AccessConfig::NETWORKS_MAX, network) else {
         return server::AccessConfig::default();
     };
     for item in list.value.iter().filter(|item| !everyone && is_everyone(&item.value)) {
@@ -106,38 +116,15 @@ pub(super) fn access(section: &mut Section<'_, '_>) -> server::AccessConfig {
     server::AccessConfig { allow: list.value.into_iter().map(|item| item.value).collect() }
 }
 
-/// `[upstream]`; `servers` as written, this server's own addresses not yet taken out.
-pub(super) fn upstream(section: &mut Section<'_, '_>) -> forward::Config {
-    use forward::Config;
-    let default = Config::default();
-    let expected = "a server's address, as \"192.0.2.53\", \"192.0.2.53:5353\" or \"[2001:db8::53]:53\"";
-    let servers = section.list("servers", expected, 0..=forward::UPSTREAMS_MAX, server_address);
-    if let Some(list) = &servers {
-        for (place, item) in list.value.iter().enumerate() {
-            if list.value.iter().take(place).any(|before| before.value == item.value) {
-                section.refuse(item, "each server once");
-            }
-        }
+/// `[proxy]`. Whoever is listed may ask in anyone's name, so that everyone cannot be.
+pub(super) fn proxy(section: &mut Section<'_, '_>) -> server::ProxyConfig {
+    let Some(list) = section.list("from", A_NETWORK, 0..=server::ProxyConfig::NETWORKS_MAX, network) else {
+        return server::ProxyConfig::default();
+    };
+    for item in list.value.iter().filter(|item| is_everyone(&item.value)) {
+        section.refuse(item, "the addresses of your load balancers: whoever is listed may ask in anyone's name");
     }
-    let timeout = section.number("timeout-ms", &Config::TIMEOUT_MS);
-    let budget = section.number("budget-ms", &Config::BUDGET_MS);
-    let timeout_ms = timeout.as_ref().map_or(default.timeout_ms, |placed| placed.value);
-    let budget_ms = budget.as_ref().map_or(default.budget_ms, |placed| placed.value);
-    if let (true, Some(placed)) = (budget_ms < timeout_ms, budget.as_ref().or(timeout.as_ref())) {
-        section
-            .refuse(placed, &format!("upstream.budget-ms ({budget_ms}) at least upstream.timeout-ms ({timeout_ms})"));
-    }
-    Config {
-        servers: servers.map_or_else(
-            || vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DNS_PORT)],
-            |list| list.value.into_iter().map(|item| item.value).collect(),
-        ),
-        timeout_ms,
-        budget_ms,
-        in_flight_max: or(section.number("in-flight-max", &Config::IN_FLIGHT_MAX), default.in_flight_max),
-        waiters_max: or(section.number("waiters-max", &Config::WAITERS_MAX), default.waiters_max),
-        randomize_case: or(section.value("randomize-case", "true or false"), default.randomize_case),
-    }
+    server::ProxyConfig { from: list.value.into_iter().map(|item| item.value).collect() }
 }
 
 /// `[cache]`.
@@ -165,28 +152,6 @@ pub(super) fn cache(section: &mut Section<'_, '_>) -> cache::Config {
     }
 }
 
-/// `[sinkhole]`, and a feed's own: a key that is left out is as in `default`.
-pub(super) fn sinkhole(section: &mut Section<'_, '_>, default: SinkConfig) -> SinkConfig {
-    /// An address, or none for the empty text.
-    fn address<T: std::str::FromStr>(text: &str) -> Option<Option<T>> {
-        if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
-    }
-    let ede_code = section.value("ede-code", EDE_CODES);
-    if let Some(placed) = ede_code.as_ref().filter(|placed| !matches!(placed.value, 15 | 17)) {
-        section.refuse(placed, EDE_CODES);
-    }
-    let ede_text = section.text("ede-text", &format!("at most {EDE_TEXT_OCTETS_MAX} octets of text"), |text| {
-        (text.len() <= EDE_TEXT_OCTETS_MAX && !text.chars().any(char::is_control)).then(|| text.to_owned())
-    });
-    SinkConfig {
-        ipv4: or(section.text("ipv4", "an IPv4 address, or \"\" for none", address), default.ipv4),
-        ipv6: or(section.text("ipv6", "an IPv6 address, or \"\" for none", address), default.ipv6),
-        ttl_secs: or(section.number("ttl-secs", &SINK_TTL_SECS), default.ttl_secs),
-        ede_code: or(ede_code, default.ede_code),
-        ede_text: or(ede_text, default.ede_text),
-    }
-}
-
 /// `[[feed]]`: what it is for the feed room, and what it is for policy.
 pub(super) fn feed(
     section: &mut Section<'_, '_>,
@@ -194,17 +159,8 @@ pub(super) fn feed(
     before: &[feed::Config],
     sink: &SinkConfig,
 ) -> Option<(feed::Config, FeedConfig)> {
-    let named = "a name of a to z, 0 to 9 and -, at most 64 characters";
     let sourced = "the path of a file, or \"sample\" (what a URL holds is to be fetched into a file first)";
-    let name = if section.has("name") {
-        section.text("name", named, |text| {
-            let fits = (1..=feed::Config::NAME_OCTETS_MAX).contains(&text.len())
-                && text.bytes().all(|octet| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-            fits.then(|| text.to_owned())
-        })
-    } else {
-        section.missing("name", named)
-    };
+    let name = if section.has("name") { section.text("name", WORD, word) } else { section.missing("name", WORD) };
     if let Some(placed) = name.as_ref().filter(|name| before.iter().any(|feed| feed.name == name.value)) {
         section.refuse(placed, "a name that no other feed has");
     }
@@ -221,6 +177,8 @@ pub(super) fn feed(
     let action =
         section.value("action", "one of sinkhole, nxdomain, nodata, refused, drop, tcp-only, passthru, observe");
     let may_allow = or(section.value("may-allow", "true or false"), false);
+    let check_targets = or(section.value("check-targets", "true or false"), true);
+    let check_addresses = or(section.value("check-addresses", "true or false"), true);
     let trust_suffixes = or(section.value("trust-suffixes", "true or false"), false);
     if let Some(placed) = action.as_ref().filter(|action| action.value == Action::Passthru && !may_allow) {
         section.refuse(placed, "may-allow = true beside passthru: letting names through is a power a feed is given");
@@ -232,6 +190,8 @@ pub(super) fn feed(
         name: name.clone(),
         action: action.map(|placed| placed.value),
         may_allow,
+        check_targets,
+        check_addresses,
         sink: has_sink.then_some(sink),
     };
     let format = or(format, feed::Format::Auto);
@@ -321,6 +281,8 @@ pub(super) fn admin_default() -> admin::Config {
 mod tests {
     use super::super::read;
     use super::*;
+    use crate::forward;
+    use crate::policy::Garden;
 
     /// A feed's and a zone's keys that must be there.
     const FEED: &str = "[[feed]]\nname = 'a'\nsource = 'a'\n";
@@ -356,11 +318,34 @@ mod tests {
             ("[access]\nallow = ['::/0']", 2, "access.allow[0]", "BCP 140"),
             ("[access]\nallow = ['::/1']", 2, "access.allow[0]", "open resolver"),
             ("[access]\nallow = ['10.0.0.0/8']\nallow-everyone = 1", 3, "access.allow-everyone", "true or false"),
+            ("[access]\nallow = ['::ffff:0:0/96']", 2, "access.allow[0]", "open resolver"),
             ("[access]\nallow = []", 2, "access.allow", "a list of 1 to 4096 items"),
+            ("[proxy]\nfrom = ['lb.example']", 2, "proxy.from[0]", "a network, as"),
+            ("[proxy]\nfrom = ['10.0.0.1', '0.0.0.0/0']", 2, "proxy.from[1]", "your load balancers"),
+            ("[proxy]\nfrom = ['::/0']", 2, "proxy.from[0]", "in anyone's name"),
+            ("[proxy]\nfrom = ['2000::/3']", 2, "proxy.from[0]", "in anyone's name"),
+            ("[proxy]\nfrom = ['::ffff:0:0/95']", 2, "proxy.from[0]", "in anyone's name"),
+            ("[proxy]\nfrom = '10.0.0.1'", 2, "proxy.from", "a list, each item a network"),
             ("[upstream]\nservers = ['dns.example']", 2, "upstream.servers[0]", "a server's address"),
             ("[upstream]\nservers = ['192.0.2.1:0']", 2, "upstream.servers[0]", "a server's address"),
             ("[upstream]\nservers = ['0.0.0.0']", 2, "upstream.servers[0]", "a server's address"),
             ("[upstream]\nservers = ['192.0.2.1', '192.0.2.1:53']", 2, "upstream.servers[1]", "each server once"),
+            ("[upstream-group]\nname = 'a'", 1, "upstream-group", "at most 64 tables, each [[upstream-group]]"),
+            ("[[upstream-group]]\nname = 'a'", 1, "upstream-group[0].servers", "got no such key"),
+            ("[[upstream-group]]\nservers = ['::1']", 1, "upstream-group[0].name", "a to z, 0 to 9 and -"),
+            (
+                "[[upstream-group]]\nname = 'EU'\nservers = ['::1']",
+                2,
+                "upstream-group[0].name",
+                "at most 64 characters, got 'EU'",
+            ),
+            ("[[upstream-group]]\nname = 'a'\nservers = []", 3, "upstream-group[0].servers", "a list of 1 to 16 items"),
+            (
+                "[[upstream-group]]\nname = 'a'\nservers = ['::1', '::1']",
+                3,
+                "upstream-group[0].servers[1]",
+                "each server once",
+            ),
             (
                 "[upstream]\ntimeout-ms = 900\nbudget-ms = 899",
                 3,
@@ -377,6 +362,11 @@ mod tests {
             ("[cache]\nttl-max-secs = 604801", 2, "cache.ttl-max-secs", "from 1 to 604800"),
             ("[sinkhole]\nipv4 = '::'", 2, "sinkhole.ipv4", "an IPv4 address, or \"\" for none"),
             ("[sinkhole]\nipv6 = '0.0.0.0'", 2, "sinkhole.ipv6", "an IPv6 address"),
+            ("[sinkhole]\ncname = '.'", 2, "sinkhole.cname", "a name, as \"garden.example\" or \"*.garden.example\""),
+            ("[sinkhole]\ncname = '*'", 2, "sinkhole.cname", "got '*'"),
+            ("[sinkhole]\ncname = '192.0.2.99'", 2, "sinkhole.cname", "a name, as"),
+            ("[sinkhole]\nipv4 = '0.0.0.0'\ncname = 'g.test'", 2, "sinkhole.ipv4", "the walled garden's address"),
+            ("[sinkhole]\nipv6 = '::'\ncname = 'g.test'", 2, "sinkhole.ipv6", "or cname = \"\" beside it"),
             ("[sinkhole]\nede-code = 16", 2, "sinkhole.ede-code", "15 (Blocked) or 17 (Filtered)"),
             ("[sinkhole]\nede-code = 0", 2, "sinkhole.ede-code", "15 (Blocked) or 17 (Filtered)"),
             ("[sinkhole]\nede-text = \"a\\u0000\"", 2, "sinkhole.ede-text", "at most 128 octets"),
@@ -429,6 +419,48 @@ mod tests {
     }
 
     #[test]
+    fn a_garden_has_the_addresses_given_beside_it_and_no_others() {
+        let four = |text: &str| -> Option<Ipv4Addr> { (!text.is_empty()).then(|| text.parse().unwrap()) };
+        for (common, own, (name, ipv4)) in [
+            ("", "", ("", "0.0.0.0")),
+            ("cname = 'g.test'", "", ("g.test", "")),
+            ("cname = 'g.test'\nipv4 = '192.0.2.1'", "", ("g.test", "192.0.2.1")),
+            ("cname = 'g.test'\nipv4 = '192.0.2.1'", "ttl-secs = 1", ("g.test", "192.0.2.1")),
+            ("cname = 'g.test'\nipv4 = '192.0.2.1'", "ipv4 = '192.0.2.2'", ("g.test", "192.0.2.2")),
+            ("cname = 'g.test'\nipv4 = '192.0.2.1'", "cname = '*.h.test'", ("*.h.test", "")),
+            ("cname = 'g.test'\nipv4 = '192.0.2.1'", "cname = ''", ("", "192.0.2.1")),
+            ("ipv4 = '192.0.2.1'", "cname = 'h.test'", ("h.test", "")),
+            ("ipv4 = '192.0.2.1'", "cname = 'h.test'\nipv4 = '192.0.2.2'", ("h.test", "192.0.2.2")),
+        ] {
+            let text = format!("[sinkhole]\n{common}\n{FEED}[feed.sinkhole]\n{own}");
+            let settings = read(&text, Path::new("c.toml")).unwrap();
+            let sink = settings.policy_feeds[0].sink.as_ref().unwrap();
+            assert_eq!((&sink.cname, sink.ipv4), (&Garden::from_text(name), four(ipv4)), "{text}");
+        }
+    }
+
+    /// A group of `count` servers, the first of them given by its place.
+    fn group(name: &str, first: usize, count: usize) -> String {
+        let servers: Vec<String> = (first..first + count).map(|place| format!("192.0.2.{place}")).collect();
+        format!("[[upstream-group]]\nname = '{name}'\nservers = {servers:?}\n")
+    }
+
+    #[test]
+    fn groups_are_checked_each_and_together() {
+        let twice = group("eu", 1, 1) + &group("eu", 2, 1);
+        assert_faults(&twice, &[(5, "upstream-group[1].name", "a name that no other group has")]);
+        // With the 127.0.0.1 of [upstream], 63 more are 64.
+        let full = [group("a", 1, 16), group("b", 17, 16), group("c", 33, 16), group("d", 49, 15)].concat();
+        let settings = read(&(full.clone() + &group("e", 1, 16)), Path::new("c.toml")).unwrap();
+        assert_eq!(settings.upstream.upstreams().len(), forward::UPSTREAMS_MAX);
+        assert_eq!((settings.upstream.group("a"), settings.upstream.group("e")), (Some(1), Some(5)));
+        let over = full + &group("e", 63, 2);
+        assert_faults(&over, &[(15, "upstream-group[4].servers", "at most 64 different servers in all groups")]);
+        let many: String = (0..=64).map(|number| group(&format!("g{number}"), 1, 1)).collect();
+        assert_faults(&many, &[(1, "upstream-group", "at most 64 tables")]);
+    }
+
+    #[test]
     fn unknown_keys_come_with_a_suggestion() {
         for (text, line, key, part) in [
             ("[server]\nlisten-on = ['x']", 2, "server.listen-on", "got listen-on; did you mean listen?"),
@@ -477,6 +509,7 @@ mod tests {
     fn values_in_all_their_shapes() {
         let settings = read(
             "[access]\nallow = ['192.0.2.1', '10.1.2.3/8', '0.0.0.0/0']\nallow-everyone = true\n\
+             [proxy]\nfrom = ['192.0.2.2', '2001:db8::2/64']\n\
              [upstream]\nservers = ['192.0.2.1', '192.0.2.1:54', '::1', '[::1]:54']\n\
              [sinkhole]\nipv4 = ''\nede-code = 17\n[metrics]\nlisten = ''\n[admin]\nsocket = ''",
             Path::new("c.toml"),
@@ -487,6 +520,7 @@ mod tests {
             settings.access.allow.iter().map(shown).collect::<Vec<_>>(),
             ["192.0.2.1/32", "10.0.0.0/8", "0.0.0.0/0"]
         );
+        assert_eq!(settings.proxy.from.iter().map(shown).collect::<Vec<_>>(), ["192.0.2.2/32", "2001:db8::/64"]);
         assert_eq!(
             settings.upstream.servers.iter().map(ToString::to_string).collect::<Vec<_>>(),
             ["192.0.2.1:53", "192.0.2.1:54", "[::1]:53", "[::1]:54"]

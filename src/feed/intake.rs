@@ -4,7 +4,7 @@
 
 use super::entry::{EntryKey, Standing};
 use super::{Format, Reason, Report};
-use crate::index::{Entries, Sorted, Verbs};
+use crate::index::{Entries, EntriesError, Network, Record, Side, Sorted, Verb, Verbs};
 
 /// What a line was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,13 +21,22 @@ pub(super) enum Bucket {
     Open,
 }
 
+/// What an entry asks for.
+#[derive(Debug)]
+pub(super) enum Says {
+    /// This.
+    Verb(Verb),
+    /// That this record be answered, with all others of its owner.
+    Record(Record),
+}
+
 /// One load's entries and books.
 pub(super) struct Intake {
     /// What was taken.
     entries: Entries,
     /// The books; `used`, `duplicate` and `entries` are filled in at the end.
     report: Report,
-    /// Whether the feed may list a TLD or a public suffix.
+    /// Whether the feed may list a TLD, a public suffix or a network however wide.
     trust_suffixes: bool,
     /// Room for the name at hand.
     key: EntryKey,
@@ -63,6 +72,27 @@ impl Intake {
         taken
     }
 
+    /// The same, of what has a record perhaps; `place` says whether it is of the name or of what is below.
+    pub(super) fn take_as(&mut self, text: &[u8], place: fn(Verb) -> Verbs, says: Says) -> Result<(), Reason> {
+        if matches!(says, Says::Record(_)) {
+            // The name first: records of what is refused would take up room.
+            self.judge(text)?;
+        }
+        let verb = self.verb(says)?;
+        self.take(text, place(verb))
+    }
+
+    /// What an entry asks for, its record put away.
+    fn verb(&mut self, says: Says) -> Result<Verb, Reason> {
+        match says {
+            Says::Verb(verb) => Ok(verb),
+            Says::Record(record) => self.entries.record(record).map_err(|error| match error {
+                EntriesError::Record => Reason::DataTooLarge,
+                _ => Reason::FeedFull,
+            }),
+        }
+    }
+
     /// [`take`](Self::take) without the books.
     fn try_take(&mut self, text: &[u8], verbs: Verbs) -> Result<(), Reason> {
         let standing = self.key.accept(text, self.trust_suffixes)?;
@@ -78,14 +108,23 @@ impl Intake {
         self.key.accept(text, self.trust_suffixes).map(|_| ())
     }
 
-    /// Whether the feed may list a TLD or a public suffix.
+    /// Whether the feed may list a TLD, a public suffix or a network however wide.
     pub(super) const fn trusts_suffixes(&self) -> bool {
         self.trust_suffixes
     }
 
-    /// Takes the root itself: everything there is.
-    pub(super) fn take_root(&mut self, verbs: Verbs) -> Result<(), Reason> {
-        self.entries.push(&[], verbs, self.taken > 0).map_err(|_| Reason::FeedFull)?;
+    /// Takes a network, which has been judged.
+    pub(super) fn take_network(&mut self, side: Side, network: Network, says: Says) -> Result<(), Reason> {
+        let verb = self.verb(says)?;
+        self.entries.push_network(side, network, verb, self.taken > 0).map_err(|_| Reason::FeedFull)?;
+        self.taken += 1;
+        Ok(())
+    }
+
+    /// Takes all that is below the root: everything there is.
+    pub(super) fn take_root(&mut self, says: Says) -> Result<(), Reason> {
+        let verb = self.verb(says)?;
+        self.entries.push(&[], Verbs::below(verb), self.taken > 0).map_err(|_| Reason::FeedFull)?;
         self.taken += 1;
         Ok(())
     }
@@ -120,6 +159,8 @@ impl Intake {
         let (sorted, lines) = self.entries.finish();
         self.report.used = lines.used;
         self.report.duplicate = lines.duplicate;
+        self.report.refuse_unnumbered(Reason::Conflict, lines.conflict);
+        self.report.refuse_unnumbered(Reason::DataTooLarge, lines.too_large);
         self.report.entries = sorted.len() as u64;
         (sorted, self.report)
     }

@@ -49,12 +49,22 @@ pub enum Reason {
     Prefix,
     /// A `$` directive other than `$ORIGIN` and `$TTL`.
     Directive,
-    /// An RPZ trigger other than QNAME.
+    /// An RPZ trigger on a name server: `rpz-nsdname`, `rpz-nsip`.
     UnsupportedTrigger,
     /// An RPZ action that is not applied.
     UnsupportedAction,
     /// An RPZ owner outside its zone.
     OutOfZone,
+    /// An RPZ network that is not written the one way networks are, or has host bits set.
+    Network,
+    /// A network that is more than any one holder's, and the feed is not trusted for one.
+    WideNetwork,
+    /// An RPZ record whose data cannot be read.
+    Rdata,
+    /// An RPZ record that is larger than records are taken, or would make its owner's records so.
+    DataTooLarge,
+    /// An RPZ record that does not go with an earlier one of its owner: data beside another action, or beside a CNAME.
+    Conflict,
     /// A line that its format does not know.
     Syntax,
     /// A line over [`LINE_OCTETS_MAX`](super::LINE_OCTETS_MAX).
@@ -65,7 +75,7 @@ pub enum Reason {
 
 impl Reason {
     /// How many there are.
-    pub const COUNT: usize = 29;
+    pub const COUNT: usize = 34;
 
     /// Every reason, in the order metrics list them; each stands at its own number.
     pub const ALL: [Self; Self::COUNT] = [
@@ -95,6 +105,11 @@ impl Reason {
         Self::UnsupportedTrigger,
         Self::UnsupportedAction,
         Self::OutOfZone,
+        Self::Network,
+        Self::WideNetwork,
+        Self::Rdata,
+        Self::DataTooLarge,
+        Self::Conflict,
         Self::Syntax,
         Self::LineTooLong,
         Self::FeedFull,
@@ -130,6 +145,11 @@ impl Reason {
             Self::UnsupportedTrigger => "unsupported-trigger",
             Self::UnsupportedAction => "unsupported-action",
             Self::OutOfZone => "out-of-zone",
+            Self::Network => "network",
+            Self::WideNetwork => "wide-network",
+            Self::Rdata => "rdata",
+            Self::DataTooLarge => "data-too-large",
+            Self::Conflict => "conflict",
             Self::Syntax => "syntax",
             Self::LineTooLong => "line-too-long",
             Self::FeedFull => "feed-full",

@@ -3,7 +3,7 @@
 //! Each physical line falls in exactly one bucket. A line of which some names were taken and others refused is used or a duplicate, and
 //! the names refused on it are counted in `names_refused`. A record over several lines: a header's lines are all header, a refused
 //! record's all refused; of one that was taken the first line is used or duplicate, and the others count as comment, for they add nothing
-//! of their own.
+//! of their own. So too of a record that sorting finds to be refused beside an earlier one of its owner: the first line counts as refused.
 
 use super::{Format, Reason};
 
@@ -29,7 +29,7 @@ pub struct Report {
     pub refused: [u64; Reason::COUNT],
     /// Names refused on lines of which another name was taken.
     pub names_refused: u64,
-    /// Distinct names.
+    /// Distinct names and networks.
     pub entries: u64,
     /// Entries taken that are public suffixes of the private section, such as a hosting provider's domain: worth a warning.
     pub private_suffixes: u64,
@@ -73,11 +73,16 @@ impl Report {
         self.used + self.duplicate + self.comment + self.header + self.refused_total() == self.lines
     }
 
-    /// Counts `lines` refused lines, the first of them at `line`.
-    pub(super) fn refuse(&mut self, reason: Reason, line: u64, lines: u64) {
+    /// Counts refused lines of which the numbers are not known: what they do not go with may stand anywhere, so it shows at the end.
+    pub(super) fn refuse_unnumbered(&mut self, reason: Reason, lines: u64) {
         if let Some(count) = self.refused.get_mut(reason as usize) {
             *count += lines;
         }
+    }
+
+    /// Counts `lines` refused lines, the first of them at `line`.
+    pub(super) fn refuse(&mut self, reason: Reason, line: u64, lines: u64) {
+        self.refuse_unnumbered(reason, lines);
         if self.refused_at.len() < REFUSED_SHOWN_MAX {
             self.refused_at.push((line, reason));
         }

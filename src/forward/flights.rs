@@ -10,8 +10,8 @@ use super::packet::Letters;
 use crate::cache::{Carried, Key};
 use crate::wire::Ede;
 
-/// The most tries of one flight: each upstream over UDP and TCP. Then what is out is waited for.
-pub(super) const TRIES_MAX: usize = 2 * super::UPSTREAMS_MAX;
+/// The most tries of one flight: each upstream of its group over UDP and TCP. Then what is out is waited for.
+pub(super) const TRIES_MAX: usize = 2 * super::GROUP_SERVERS_MAX;
 /// Outdated timers that are never worth a sweep.
 const TIMERS_SLACK: usize = 1024;
 
@@ -72,7 +72,7 @@ pub(super) struct Flight<W> {
     /// Who asked.
     pub(super) waiters: Vec<W>,
     /// Upstreams not to ask again: a bit each.
-    pub(super) spent: u32,
+    pub(super) spent: u64,
     /// What an upstream said that could not answer: the first with an EDE, else the first.
     pub(super) error: Option<Option<Ede>>,
 }

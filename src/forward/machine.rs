@@ -1,5 +1,6 @@
 //! [`Forward`]: what happens when. Each `on_…` does all that follows from one event and returns; nothing is left for later but timers.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rand::RngExt;
@@ -9,7 +10,7 @@ use super::check::{Claim, Transport, Verdict, check};
 use super::flights::{Flight, Flights, Kind, Path, Slot, TRIES_MAX, Try};
 use super::packet::{Letters, Manner, Packet};
 use super::upstream::Upstream;
-use super::{Config, Effect, Event, Failure, Refused, TcpFailed, UPSTREAMS_MAX};
+use super::{Config, Effect, Event, Failure, Refused, TcpFailed};
 use crate::cache::{self, Answer, Key};
 use crate::wire::{Section, u16_at};
 
@@ -24,8 +25,10 @@ pub struct Forward<W> {
     config: Config,
     /// What replies' TTLs are clamped to.
     cache: cache::Config,
-    /// Whom to ask, in the configuration's order.
+    /// Everyone there is to ask, by place among [`Config::upstreams`].
     upstreams: Vec<Upstream>,
+    /// Whom to ask for a group, by its number: places in `upstreams`, in the group's order.
+    groups: Vec<Box<[usize]>>,
     /// What is in flight. Every try whose path is a socket has its id out on that socket, and no other id is out.
     flights: Flights<W>,
     /// Ids, sockets, letters, jitter.
@@ -36,10 +39,14 @@ impl<W> Forward<W> {
     /// A forwarder that knows nothing of its upstreams yet; `rng` is a CSPRNG seeded by the system.
     #[must_use]
     pub fn new(config: Config, cache: cache::Config, sockets_per_upstream: u16, rng: StdRng) -> Self {
-        let upstreams =
-            config.servers.iter().take(UPSTREAMS_MAX).map(|_| Upstream::new(sockets_per_upstream)).collect();
+        let servers = config.upstreams();
+        let places = |group: &[SocketAddr]| {
+            group.iter().filter_map(|server| servers.iter().position(|other| other == server)).collect()
+        };
+        let groups = config.groups().map(places).collect();
+        let upstreams = servers.iter().map(|_| Upstream::new(sockets_per_upstream)).collect();
         let flights = Flights::new(config.in_flight_max);
-        Self { config, cache, upstreams, flights, rng }
+        Self { config, cache, upstreams, groups, flights, rng }
     }
 
     /// How many questions are in flight.
@@ -59,10 +66,10 @@ impl<W> Forward<W> {
         self.flights.recycle(waiters);
     }
 
-    /// Asks the upstreams for `key`, or lets `waiter` wait with those who asked already.
+    /// Asks the upstreams of its group for `key`, or lets `waiter` wait with those who asked already.
     ///
     /// # Errors
-    /// [`Refused`]: a limit is reached, or there is no upstream.
+    /// [`Refused`]: a limit is reached, or the group has no upstream.
     pub fn on_query(
         &mut self,
         key: Key,
@@ -70,7 +77,7 @@ impl<W> Forward<W> {
         now_ms: u64,
         effects: &mut Vec<Effect<W>>,
     ) -> Result<(), Refused<W>> {
-        if self.upstreams.is_empty() {
+        if group_of(&self.groups, &key).is_empty() {
             return Err(Refused::NoUpstream { waiter });
         }
         if let Some(flight) = self.flights.find(&key) {
@@ -272,7 +279,8 @@ impl<W> Forward<W> {
     /// Asks the best upstream that is left; if none is, the flight ends.
     fn ask_next(&mut self, slot: Slot, now_ms: u64, effects: &mut Vec<Effect<W>>) {
         while let Some(flight) = self.flights.get(slot) {
-            let Some(upstream) = choose(&self.upstreams, flight, now_ms) else {
+            let group = group_of(&self.groups, &flight.key);
+            let Some(upstream) = choose(group, &self.upstreams, flight, now_ms) else {
                 let failure = flight.error.map_or(Failure::Network, Failure::Upstream);
                 return self.finish(slot, Err(failure), now_ms, effects);
             };
@@ -382,12 +390,17 @@ fn next_number<W>(flight: &Flight<W>) -> Option<u8> {
     u8::try_from(flight.tries.len()).ok().filter(|number| usize::from(*number) < TRIES_MAX)
 }
 
-/// The upstream to ask next: in the configuration's order, those not tried before those tried, those that answer before those that rest.
-fn choose<W>(upstreams: &[Upstream], flight: &Flight<W>, now_ms: u64) -> Option<usize> {
-    let left = upstreams.iter().enumerate().filter(|(index, _)| flight.spent >> index & 1 == 0);
-    let cost = |index: usize, upstream: &Upstream| {
+/// The places of whom to ask for `key`; of no group nobody.
+fn group_of<'g>(groups: &'g [Box<[usize]>], key: &Key) -> &'g [usize] {
+    groups.get(usize::from(key.group())).map_or(&[], |group| group)
+}
+
+/// The upstream to ask next: in the group's order, those not tried before those tried, those that answer before those that rest.
+fn choose<W>(group: &[usize], upstreams: &[Upstream], flight: &Flight<W>, now_ms: u64) -> Option<usize> {
+    let left = group.iter().copied().filter(|index| flight.spent >> index & 1 == 0);
+    left.min_by_key(|&index| {
         let tried = flight.tries.iter().filter(|one| one.upstream == index).count() * TRIED_COST;
-        if upstream.health.is_good(now_ms) { tried } else { tried + RESTING_COST }
-    };
-    left.min_by_key(|(index, upstream)| cost(*index, upstream)).map(|(index, _)| index)
+        let is_good = upstreams.get(index).is_some_and(|upstream| upstream.health.is_good(now_ms));
+        if is_good { tried } else { tried + RESTING_COST }
+    })
 }

@@ -32,7 +32,7 @@ mod tests;
 
 use std::sync::Arc;
 
-pub use config::{Config, UPSTREAMS_MAX};
+pub use config::{Config, GROUP_SERVERS_MAX, GROUPS_MAX, Group, UPSTREAMS_MAX};
 pub use flights::Slot;
 pub use machine::Forward;
 pub use packet::Packet;
@@ -45,7 +45,7 @@ use crate::wire::Ede;
 pub enum Effect<W> {
     /// Send over UDP.
     SendUdp {
-        /// To whom: its place in the configuration.
+        /// To whom: its place among [`Config::upstreams`].
         upstream: usize,
         /// From which of that upstream's sockets.
         socket: u16,
@@ -139,7 +139,7 @@ pub enum Refused<W> {
         /// Who asked.
         waiter: W,
     },
-    /// No upstream is configured.
+    /// Its group has no upstream.
     NoUpstream {
         /// Who asked.
         waiter: W,

@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::cache;
-use crate::cache::testing::{address_reply, key_of, opt, query_for, read, reply};
+use crate::cache::testing::{address_reply, key_in, opt, query_for, read, reply};
 use crate::wire::rtype;
 
 /// How many worlds.
@@ -105,6 +105,16 @@ fn number_in(octets: &[u8]) -> u16 {
     std::str::from_utf8(&name[38..43]).unwrap().parse().unwrap()
 }
 
+/// The servers at these places.
+fn server_list(places: impl Iterator<Item = u16>) -> Vec<SocketAddr> {
+    places.map(|place| SocketAddr::from((Ipv4Addr::LOCALHOST, 1000 + place))).collect()
+}
+
+/// Each name is asked of one group.
+fn group_of(config: &Config, name: u16) -> u16 {
+    name % u16::try_from(config.groups().count()).unwrap()
+}
+
 /// Some names do not exist.
 fn exists(name: u16) -> bool {
     !name.is_multiple_of(7)
@@ -115,8 +125,15 @@ impl World {
         let mut rng = StdRng::seed_from_u64(seed);
         let calm = seed.is_multiple_of(5);
         let servers = rng.random_range(1..4);
+        // None; or one with all servers but the first and one more, the other way round; or another one too, which shares that one more.
+        let mut groups = vec![
+            Group { name: "shared".to_owned(), servers: server_list((1..=servers).rev()) },
+            Group { name: "own".to_owned(), servers: server_list(servers..servers + 2) },
+        ];
+        groups.truncate(rng.random_range(0..3));
         let config = Config {
-            servers: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 53)); servers],
+            servers: server_list(0..servers),
+            groups,
             timeout_ms: rng.random_range(50..800),
             budget_ms: rng.random_range(300..2500),
             in_flight_max: rng.random_range(3..100),
@@ -124,7 +141,9 @@ impl World {
             randomize_case: true,
         };
         let mut chance = |max: u32| if calm { 0 } else { rng.random_range(0..max) };
-        let natures = (0..servers)
+        let natures = config
+            .upstreams()
+            .iter()
             .map(|_| Nature {
                 lost: chance(40),
                 doubled: chance(30),
@@ -225,7 +244,7 @@ impl World {
             Coming::Ask { waiter } => {
                 let client = &mut self.clients[waiter];
                 client.asked_ms = now_ms;
-                let key = key_of(&asked(client.name));
+                let key = key_in(&asked(client.name), group_of(&self.config, client.name));
                 match self.forward.on_query(key, waiter, now_ms, effects) {
                     Ok(()) => {}
                     Err(Refused::Full { waiter: back }) => {
@@ -281,7 +300,11 @@ impl World {
             let took_ms = self.now_ms - client.asked_ms;
             assert!(took_ms <= u64::from(self.config.budget_ms) + LAG_MAX_MS, "waiter {waiter} waited {took_ms} ms");
             let question = asked(client.name);
-            assert_eq!(*key, key_of(&question), "waiter {waiter} gets another's answer");
+            assert_eq!(
+                *key,
+                key_in(&question, group_of(&self.config, client.name)),
+                "waiter {waiter} gets another's answer"
+            );
             let Ok(answer) = &result else {
                 self.tally.failures += 1;
                 continue;
@@ -328,7 +351,18 @@ impl World {
         octets
     }
 
+    /// Whether `upstream` is one of those to ask for the name in `asked`.
+    fn is_of_its_group(&self, upstream: usize, asked: &[u8]) -> bool {
+        let group = usize::from(group_of(&self.config, number_in(asked)));
+        let server = self.config.upstreams()[upstream];
+        self.config.groups().nth(group).unwrap().contains(&server)
+    }
+
     fn udp(&mut self, upstream: usize, socket: u16, asked: &[u8]) {
+        assert!(
+            self.is_of_its_group(upstream, asked),
+            "over UDP upstream {upstream} is asked for another group's client"
+        );
         let port = self.ports.get(&(upstream, socket)).copied().unwrap_or(0);
         self.used.insert((upstream, socket, [asked[0], asked[1]]));
         if self.happens(self.attacked) {
@@ -384,6 +418,10 @@ impl World {
     }
 
     fn tcp(&mut self, slot: Slot, upstream: usize, asked: &[u8]) {
+        assert!(
+            self.is_of_its_group(upstream, asked),
+            "over TCP upstream {upstream} is asked for another group's client"
+        );
         let fails =
             self.natures[upstream].down.contains(&self.now_ms) || self.happens(self.natures[upstream].tcp_fails);
         let octets = if fails { Err(TcpFailed) } else { Ok(self.truth(upstream, asked, false)) };

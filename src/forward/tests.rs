@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 
 use super::*;
 use crate::cache;
-use crate::cache::testing::{address_reply, key_of, opt, query, read, reply};
+use crate::cache::testing::{address_reply, key_in, opt, query, read, reply};
 use crate::wire::rtype;
 
 /// How a query was sent.
@@ -80,6 +80,11 @@ impl Outcome {
     }
 }
 
+/// The server at a place of the configuration.
+fn server(place: usize) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 1000 + u16::try_from(place).unwrap()))
+}
+
 /// A forwarder and its time.
 struct Rig {
     forward: Forward<u32>,
@@ -93,18 +98,34 @@ impl Rig {
     }
 
     fn with(servers: usize, change: impl FnOnce(&mut Config)) -> Self {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
-        let mut config = Config { servers: vec![address; servers], ..Config::default() };
+        let mut config = Config { servers: (0..servers).map(server).collect(), ..Config::default() };
         change(&mut config);
         let forward = Forward::new(config, cache::Config::default(), 4, StdRng::seed_from_u64(7));
         Self { forward, now_ms: 1_000_000, waiters: 0 }
     }
 
-    fn try_ask(&mut self, name: u16) -> Result<Outcome, Refused<u32>> {
+    /// `groups` beside the unnamed one, by places among `servers` servers.
+    fn grouped(servers: usize, groups: &[&[usize]]) -> Self {
+        let groups = groups.iter().enumerate().map(|(number, places)| {
+            let servers = places.iter().map(|&place| server(place)).collect();
+            Group { name: format!("g{number}"), servers }
+        });
+        Self::with(servers, |config| config.groups = groups.collect())
+    }
+
+    fn try_ask_in(&mut self, group: u16, name: u16) -> Result<Outcome, Refused<u32>> {
         let mut effects = Vec::new();
         self.waiters += 1;
-        self.forward.on_query(key_of(&query(name)), self.waiters, self.now_ms, &mut effects)?;
+        self.forward.on_query(key_in(&query(name), group), self.waiters, self.now_ms, &mut effects)?;
         Ok(Outcome(effects))
+    }
+
+    fn ask_in(&mut self, group: u16, name: u16) -> Outcome {
+        self.try_ask_in(group, name).unwrap()
+    }
+
+    fn try_ask(&mut self, name: u16) -> Result<Outcome, Refused<u32>> {
+        self.try_ask_in(0, name)
     }
 
     fn ask(&mut self, name: u16) -> Outcome {
@@ -494,4 +515,77 @@ fn waiters_room_is_used_again() {
     let sent = rig.ask(2).one();
     let end = rig.resolve(&sent);
     assert!(end.0.iter().any(|effect| matches!(effect, Effect::Done { waiters, .. } if waiters.capacity() >= 777)));
+}
+
+#[test]
+fn a_group_has_its_own_order_and_no_others_are_asked() {
+    for (group, want) in [(0, [0, 1, 2, 0]), (1, [2, 0, 2, 0]), (2, [3, 3, 3, 3])] {
+        let mut rig = Rig::grouped(3, &[&[2, 0], &[3]]);
+        let mut tries = vec![rig.ask_in(group, 1).one().upstream];
+        tries.extend((0..3).map(|_| rig.wait().1.one().upstream));
+        assert_eq!(tries, want, "silence, group {group}");
+    }
+    let mut rig = Rig::grouped(3, &[&[2, 0]]);
+    let first = rig.ask_in(1, 1).one();
+    let second = rig.answer(&first, &coded(&first, 2, None)).one();
+    assert_eq!([first.upstream, second.upstream], [2, 0]);
+    let end = rig.answer(&second, &coded(&second, 2, None)).end();
+    assert_eq!(end, Err(Failure::Upstream(None)), "the third is not of this group");
+}
+
+#[test]
+fn the_health_of_a_shared_upstream_is_shared() {
+    let mut rig = Rig::grouped(2, &[&[0, 2], &[1]]);
+    rig.time_out(0..3);
+    assert_eq!(rig.ask_in(1, 10).one().upstream, 2, "what rests for one group rests for the other");
+    assert_eq!(rig.ask_in(2, 10).one().upstream, 1);
+    rig.now_ms += 1250;
+    let probe = rig.ask_in(1, 11).one();
+    assert_eq!(probe.upstream, 0);
+    assert_eq!(rig.ask(12).one().upstream, 1, "one query of all groups probes");
+    rig.resolve(&probe).end().unwrap();
+    assert_eq!(rig.ask(13).one().upstream, 0, "recovered for both");
+}
+
+#[test]
+fn the_same_question_of_two_groups_is_two_flights() {
+    let mut rig = Rig::grouped(1, &[&[0], &[0, 1]]);
+    let asked = [rig.ask_in(0, 1).one(), rig.ask_in(1, 1).one(), rig.ask_in(2, 1).one()];
+    assert!(asked.iter().all(|sent| sent.upstream == 0) && rig.forward.in_flight() == 3);
+    assert_eq!(rig.ask_in(1, 1).counts(Event::Coalesced), 1);
+    for (group, (sent, waiters)) in (0..).zip(asked.iter().zip([vec![1], vec![2, 4], vec![3]])) {
+        let outcome = rig.resolve(sent);
+        assert_eq!(outcome.done(), [(waiters, Ok(0))]);
+        let key = outcome.0.iter().find_map(|effect| match effect {
+            Effect::Done { key, .. } => Some(key.clone()),
+            _ => None,
+        });
+        assert!(key == Some(key_in(&query(1), group)), "kept for group {group}");
+    }
+}
+
+#[test]
+fn of_no_group_and_of_an_empty_one_nobody_is_asked() {
+    let mut rig = Rig::grouped(1, &[&[]]);
+    for (waiter, group) in [(1, 1), (2, 2), (3, u16::MAX)] {
+        assert_eq!(rig.try_ask_in(group, 1).map(|_| ()), Err(Refused::NoUpstream { waiter }));
+    }
+    let mut rig = Rig::grouped(0, &[&[0]]);
+    assert!(rig.try_ask(1).is_err());
+    assert_eq!(rig.ask_in(1, 1).one().upstream, 0, "a group does not need the unnamed one");
+}
+
+#[test]
+fn the_last_upstream_there_can_be_is_given_up_like_any_other() {
+    let places: Vec<usize> = (0..UPSTREAMS_MAX).collect();
+    let groups: Vec<&[usize]> = places.chunks(GROUP_SERVERS_MAX).collect();
+    let mut rig = Rig::grouped(0, &groups);
+    let mut sent = rig.ask_in(u16::try_from(groups.len()).unwrap(), 1).one();
+    for place in UPSTREAMS_MAX - GROUP_SERVERS_MAX..UPSTREAMS_MAX - 1 {
+        assert_eq!(sent.upstream, place);
+        sent = rig.answer(&sent, &coded(&sent, 2, None)).one();
+    }
+    assert_eq!(sent.upstream, UPSTREAMS_MAX - 1);
+    assert_eq!(rig.answer(&sent, &coded(&sent, 2, None)).end(), Err(Failure::Upstream(None)));
+    assert_eq!(rig.forward.ids_out(), 0);
 }

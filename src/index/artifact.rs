@@ -17,6 +17,8 @@ use fst::raw::Fst;
 
 use super::filter::Filter;
 use super::lookup::IndexedFeed;
+use super::networks::Networks;
+use super::record_sets::RecordSets;
 use super::sound::is_sound;
 use super::{FEEDS_MAX, FeedId, Index, rows};
 
@@ -45,6 +47,12 @@ mod kind {
     pub(super) const MAP: u32 = 3;
     /// See `Filter::encode`; an index without it is only slower.
     pub(super) const FILTER: u32 = 4;
+    /// See `Networks::encode`; there if there are networks.
+    pub(super) const NETWORKS: u32 = 5;
+    /// See `RecordSets::encode`; there if there are sets.
+    pub(super) const RECORDS: u32 = 6;
+    /// The highest known.
+    pub(super) const LAST: u32 = RECORDS;
 }
 
 /// Why a file is no artifact we serve from.
@@ -74,7 +82,7 @@ pub enum OpenError {
     #[error("expected a whole {0} section, got a damaged or missing one; compile the artifact again")]
     Section(&'static str),
     /// A section this version does not know and must.
-    #[error("expected section kinds up to {max}, got the required kind {kind}; it needs a newer version of this program", max = kind::FILTER)]
+    #[error("expected section kinds up to {max}, got the required kind {kind}; it needs a newer version of this program", max = kind::LAST)]
     UnknownSection {
         /// Its kind.
         kind: u32,
@@ -116,6 +124,10 @@ struct Layout {
     map: Option<std::ops::Range<usize>>,
     /// FILTER.
     filter: Option<std::ops::Range<usize>>,
+    /// NETWORKS.
+    networks: Option<std::ops::Range<usize>>,
+    /// RECORDS.
+    records: Option<std::ops::Range<usize>>,
 }
 
 impl Index {
@@ -130,10 +142,18 @@ impl Index {
         };
         let feeds = decode_feeds(part(layout.feeds, "feeds")?).ok_or(OpenError::Section("feeds"))?;
         let held = feeds.iter().fold(0, |held, feed| held | feed.id.bit());
-        let rows = rows::decode(part(layout.rows, "rows")?, held).ok_or(OpenError::Section("rows"))?;
+        let sets = match layout.records {
+            None => RecordSets::default(),
+            some => RecordSets::decode(part(some, "records")?).ok_or(OpenError::Section("records"))?,
+        };
+        let rows = rows::decode(part(layout.rows, "rows")?, held, sets.len()).ok_or(OpenError::Section("rows"))?;
         let filter = match layout.filter {
             None => None,
             some => Some(Filter::decode(part(some, "filter")?).ok_or(OpenError::Section("filter"))?),
+        };
+        let networks = match layout.networks {
+            None => Networks::default(),
+            some => Networks::decode(part(some, "networks")?, rows.len()).ok_or(OpenError::Section("networks"))?,
         };
         let range = layout.map.ok_or(OpenError::Section("map"))?;
         let map = Fst::new(Octets { from: range.start, to: range.end, file }).map_err(|_| OpenError::Section("map"))?;
@@ -141,7 +161,7 @@ impl Index {
         if !is_sound(map.as_bytes(), rows.len()) {
             return Err(OpenError::Section("map"));
         }
-        Ok(Self { map, filter, rows, feeds })
+        Ok(Self { map, filter, networks, rows, sets, feeds })
     }
 
     /// Reads and opens the artifact at `path`.
@@ -188,9 +208,13 @@ impl Index {
         let feeds = encode_feeds(&self.feeds);
         let rows = rows::encode(&self.rows);
         let filter = self.filter.as_ref().map(Filter::encode);
+        let networks = (self.networks.len() > 0).then(|| self.networks.encode());
+        let records = (self.sets.len() > 0).then(|| self.sets.encode());
         let mut sections =
             vec![(kind::FEEDS, feeds.as_slice()), (kind::ROWS, rows.as_slice()), (kind::MAP, self.map.as_bytes())];
         sections.extend(filter.as_deref().map(|filter| (kind::FILTER, filter)));
+        sections.extend(networks.as_deref().map(|networks| (kind::NETWORKS, networks)));
+        sections.extend(records.as_deref().map(|records| (kind::RECORDS, records)));
         let mut checksum = crc32fast::Hasher::new();
         for &(kind, octets) in &sections {
             checksum.update(&section_head(kind, octets));
@@ -251,6 +275,8 @@ fn read_layout(file: &[u8]) -> Result<Layout, OpenError> {
             kind::ROWS => (&mut layout.rows, "rows"),
             kind::MAP => (&mut layout.map, "map"),
             kind::FILTER => (&mut layout.filter, "filter"),
+            kind::NETWORKS => (&mut layout.networks, "networks"),
+            kind::RECORDS => (&mut layout.records, "records"),
             _ if required != 0 => return Err(OpenError::UnknownSection { kind }),
             _ => {
                 at = to;

@@ -2,15 +2,17 @@
 //!
 //! A kept feed is read out of the old index, so an unchanged feed needs neither its file nor a second copy in memory. A key that says
 //! nothing its ancestors do not say already is left out (14 % of real names). Cost: one comparison a source and key, then the FST's
-//! own.
+//! own. Networks are gathered and sorted apart.
 
 use fst::Streamer;
 use fst::raw::{Builder, Fst};
 
 use super::filter::Filter;
 use super::lookup::IndexedFeed;
+use super::networks::{NETWORKS_MAX, Networks};
+use super::record_sets::{RECORD_SETS_MAX, RecordSets};
 use super::rows::RowTable;
-use super::{FeedId, Index, Listing, Sorted, Verb, Verbs};
+use super::{FeedId, Index, Listing, Network, Side, Sorted, Verb, Verbs};
 
 /// Why an index was not built.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +23,12 @@ pub enum BuildError {
     /// More distinct combinations of feeds and verbs than the row table holds.
     #[error("expected at most {} distinct combinations of feeds, got more", super::rows::ROWS_MAX)]
     Rows,
+    /// More networks than an index holds.
+    #[error("expected at most {NETWORKS_MAX} networks in all feeds, got more")]
+    Networks,
+    /// More distinct sets of records than an index holds, or larger ones.
+    #[error("expected at most {RECORD_SETS_MAX} distinct sets of records of usual size in all feeds, got more")]
+    Records,
     /// The FST's own error; keys are sorted and memory does not fail, so this does not happen.
     #[error("the map could not be built")]
     Map(#[source] fst::Error),
@@ -60,12 +68,24 @@ pub enum Kept<'a> {
     Old(&'a Index, FeedId),
 }
 
+impl<'a> Kept<'a> {
+    /// The sets that its verbs speak of.
+    const fn sets(self) -> &'a RecordSets {
+        match self {
+            Self::New(sorted) => &sorted.sets,
+            Self::Old(index, _) => &index.sets,
+        }
+    }
+}
+
 /// A source of keys in ascending order.
 enum Cursor<'a> {
     /// A fresh feed.
     Fresh {
         /// Whose listings they are.
         feed: FeedId,
+        /// What they are answered with.
+        sets: &'a RecordSets,
         /// How many keys it has.
         length: usize,
         /// What is left.
@@ -107,18 +127,24 @@ impl Cursor<'_> {
         }
     }
 
-    /// Appends what is said of the key it stands at.
-    fn gather(&self, listings: &mut Vec<Listing>) {
+    /// Appends what is said of the key it stands at, sets by their numbers in `sets`.
+    fn gather(&self, listings: &mut Vec<Listing>, sets: &mut RecordSets) -> Result<(), BuildError> {
         match self {
-            Self::Fresh { feed, at, .. } => listings.extend(at.map(|(_, verbs)| Listing { feed: *feed, verbs })),
+            Self::Fresh { feed, sets: own, at, .. } => {
+                if let Some((_, verbs)) = *at {
+                    listings.push(Listing { feed: *feed, verbs: adopt(verbs, own, sets)? });
+                }
+            }
             Self::Old { index, places, row, .. } => {
                 let row = usize::try_from(*row).ok().and_then(|row| index.rows.get(row));
                 for listing in row.map(super::Row::listings).unwrap_or_default() {
-                    let places = places.iter().filter(|(old, _)| *old == listing.feed);
-                    listings.extend(places.map(|&(_, feed)| Listing { feed, verbs: listing.verbs }));
+                    for &(_, feed) in places.iter().filter(|(old, _)| *old == listing.feed) {
+                        listings.push(Listing { feed, verbs: adopt(listing.verbs, &index.sets, sets)? });
+                    }
                 }
             }
         }
+        Ok(())
     }
 
     /// Goes on to the next key.
@@ -135,6 +161,15 @@ impl Cursor<'_> {
             },
         }
     }
+}
+
+/// The same verbs with their sets' numbers in `sets`, where these are taken in.
+fn adopt(verbs: Verbs, own: &RecordSets, sets: &mut RecordSets) -> Result<Verbs, BuildError> {
+    let mut adopt = |verb: Option<Verb>| match verb {
+        Some(Verb::Data(id)) => sets.adopt(own, id).map(|id| Some(Verb::Data(id))).ok_or(BuildError::Records),
+        other => Ok(other),
+    };
+    Ok(Verbs { at: adopt(verbs.at)?, below: adopt(verbs.below)? })
 }
 
 /// What the ancestors of the key at hand say: their keys' lengths and their listings.
@@ -197,6 +232,7 @@ impl Index {
         let mut builder = Builder::memory();
         let mut filter = Filter::with_room(cursors.iter().map(Cursor::len).sum());
         let mut table = RowTable::default();
+        let mut sets = RecordSets::default();
         let mut ancestors = Ancestors::default();
         let (mut key, mut listings, mut seen) = (Vec::new(), Vec::new(), 0_u64);
         loop {
@@ -208,7 +244,7 @@ impl Index {
             listings.clear();
             for cursor in &mut cursors {
                 if cursor.key() == Some(&key) {
-                    cursor.gather(&mut listings);
+                    cursor.gather(&mut listings, &mut sets)?;
                     cursor.advance();
                 }
             }
@@ -227,12 +263,13 @@ impl Index {
             filter.insert(&key);
             ancestors.push(&key, &listings);
         }
+        let networks = networks(&parts, &mut table, &mut sets)?;
         let octets = builder.into_inner().map_err(BuildError::Map)?;
         let map = Fst::new(octets.into()).map_err(BuildError::Map)?;
         map.verify().map_err(BuildError::Verify)?;
         let indexed = |part: &Part<'_>| IndexedFeed { id: part.id, name: part.name.to_owned(), entries: part.entries };
         let feeds = parts.iter().map(indexed).collect();
-        Ok(Self { map, filter: Some(filter), rows: table.into_rows(), feeds })
+        Ok(Self { map, filter: Some(filter), networks, rows: table.into_rows(), sets: sets.closed(), feeds })
     }
 }
 
@@ -244,7 +281,7 @@ fn cursors<'a>(parts: &[Part<'a>]) -> Vec<Cursor<'a>> {
             Kept::New(sorted) => {
                 let mut rest = Box::new(sorted.iter());
                 let at = rest.next();
-                cursors.push(Cursor::Fresh { feed, length: sorted.len(), rest, at });
+                cursors.push(Cursor::Fresh { feed, sets: &sorted.sets, length: sorted.names(), rest, at });
             }
             Kept::Old(old, old_feed) => {
                 let known = cursors.iter_mut().find_map(|cursor| match cursor {
@@ -269,4 +306,41 @@ fn cursors<'a>(parts: &[Part<'a>]) -> Vec<Cursor<'a>> {
         }
     }
     cursors
+}
+
+/// The networks of all parts, with rows of `table` and sets of `sets`.
+fn networks(parts: &[Part<'_>], table: &mut RowTable, sets: &mut RecordSets) -> Result<Networks, BuildError> {
+    let mut said: Vec<(Side, Network, Listing)> = Vec::new();
+    for &Part { id: feed, source, .. } in parts {
+        let mut take = |side, network, verbs| {
+            let verbs = adopt(verbs, source.sets(), sets)?;
+            said.push((side, network, Listing { feed, verbs }));
+            Ok(())
+        };
+        match source {
+            Kept::New(sorted) => sorted.networks().try_for_each(|(side, network, verbs)| take(side, network, verbs))?,
+            Kept::Old(old, old_feed) => {
+                for (side, network, row) in old.networks.iter() {
+                    let row = usize::try_from(row).ok().and_then(|row| old.rows.get(row));
+                    let mut own = row.map(super::Row::listings).unwrap_or_default().iter();
+                    if let Some(listing) = own.find(|listing| listing.feed == old_feed) {
+                        take(side, network, listing.verbs)?;
+                    }
+                }
+            }
+        }
+    }
+    said.sort_unstable_by_key(|(side, network, listing)| (*side, network.order(), listing.feed));
+    let mut networks = Networks::default();
+    for same in said.chunk_by(|(a, b, _), (c, d, _)| (a, b) == (c, d)) {
+        let listings: Vec<Listing> = same.iter().map(|&(.., listing)| listing).collect();
+        let row = table.intern(&listings).and_then(|row| u32::try_from(row).ok()).ok_or(BuildError::Rows)?;
+        if let Some(&(side, network, _)) = same.first() {
+            networks
+                .push(side, network, row)
+                .filter(|()| networks.len() <= NETWORKS_MAX)
+                .ok_or(BuildError::Networks)?;
+        }
+    }
+    Ok(networks)
 }

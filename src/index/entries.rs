@@ -1,9 +1,12 @@
-//! [`Entries`]: one feed's accepted entries as they are read, then sorted, each name once.
+//! [`Entries`]: one feed's accepted entries as they are read, then sorted, each name and each network once.
 //!
-//! Keys lie end to end in one arena, so memory is the names' own octets plus seven a name. Duplicates are found by sorting, and
+//! Keys lie end to end in one arena, so memory is the names' own octets plus seven a name. A network is an entry whose key is
+//! [`Network`]'s own, told apart by where its start is kept. Behind the key of an entry with records stand its sets' numbers. Duplicates are found by sorting, and
 //! told apart by line without keeping line numbers: an entry only knows whether it shares its line with the one before.
 
-use super::{Verb, Verbs};
+use super::networks::NETWORKS_MAX;
+use super::record_sets::{Apart, RECORD_SET_OCTETS_MAX, RECORD_SETS_MAX, RecordSets};
+use super::{DataId, Network, Record, Side, Verb, Verbs};
 
 /// The most entries a feed may have, and the most octets their keys may take (offsets are 32 bits): 4 GiB is some 150 million names.
 const ARENA_OCTETS_MAX: usize = u32::MAX as usize - 512;
@@ -12,6 +15,14 @@ const ARENA_OCTETS_MAX: usize = u32::MAX as usize - 512;
 const SAME_LINE: u8 = 1;
 /// Sorting found this entry to add nothing.
 const DUPLICATE: u8 = 2;
+/// Sorting found this entry to say what cannot be said beside an earlier one.
+const CONFLICT: u8 = 4;
+/// Sorting found this entry's record to be more than its name may have.
+const TOO_LARGE: u8 = 8;
+/// This entry has [`SETS_OCTETS`] behind its key.
+const ROOM: u8 = 16;
+/// Octets behind the key of an entry that has records: the number of the set for the name, and of that for what is below.
+const SETS_OCTETS: usize = 8;
 
 /// Why an entry was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +30,15 @@ pub enum EntriesError {
     /// The arena is full.
     #[error("expected at most 4 GiB of names in a feed, got more")]
     Full,
+    /// There are [`NETWORKS_MAX`] networks already.
+    #[error("expected at most {NETWORKS_MAX} networks in a feed, got more")]
+    Networks,
+    /// A record that cannot be answered as it is, or is larger than a set may be.
+    #[error("expected a sound record of at most {RECORD_SET_OCTETS_MAX} octets, got another")]
+    Record,
+    /// There are [`RECORD_SETS_MAX`] distinct sets of records already, or they have [`RECORDS_OCTETS_MAX`](super::RECORDS_OCTETS_MAX).
+    #[error("expected at most {RECORD_SETS_MAX} distinct sets of records of usual size in a feed, got more")]
+    Records,
     /// A key over 254 octets is no name's.
     #[error("expected a name's key, got one of over 254 octets")]
     KeyTooLong,
@@ -27,10 +47,14 @@ pub enum EntriesError {
 /// One feed's entries in the order they were read.
 #[derive(Default)]
 pub struct Entries {
-    /// `[length, verbs, flags, key…]` for each entry.
+    /// `[length, verbs, flags, key…]` for each entry, [`SETS_OCTETS`] more if it has records.
     arena: Vec<u8>,
-    /// Where each entry starts in `arena`.
+    /// Where each name's entry starts in `arena`.
     starts: Vec<u32>,
+    /// Where each network's does.
+    network_starts: Vec<u32>,
+    /// The records that entries are answered with.
+    sets: RecordSets,
 }
 
 /// How a feed's lines with entries fell, and how many entries came of them.
@@ -40,6 +64,10 @@ pub struct Lines {
     pub used: u64,
     /// Lines whose every entry was there already.
     pub duplicate: u64,
+    /// Lines that added nothing since an earlier one says what does not go with it: records beside another action, or beside a CNAME.
+    pub conflict: u64,
+    /// Lines that added nothing since their name's records would be more than a set may hold.
+    pub too_large: u64,
 }
 
 /// One feed's entries, sorted by key, each key once.
@@ -47,98 +75,217 @@ pub struct Lines {
 pub struct Sorted {
     /// As in [`Entries`], duplicates included.
     arena: Vec<u8>,
-    /// Where the entries that count start, in key order.
+    /// Where the names' entries that count start, in key order.
     starts: Vec<u32>,
+    /// Where the networks' do, in key order.
+    network_starts: Vec<u32>,
+    /// As in [`Entries`]; some are of no entry that counts.
+    pub(super) sets: RecordSets,
 }
 
 /// Two verbs in one octet.
 fn pack(verbs: Verbs) -> u8 {
-    let number = |verb: Option<Verb>| verb.map_or(0, |verb| verb as u8);
+    let number = |verb: Option<Verb>| verb.map_or(0, Verb::number);
     number(verbs.at) << 4 | number(verbs.below)
 }
 
-/// The reverse of [`pack`].
-const fn unpack(octet: u8) -> Verbs {
-    Verbs { at: Verb::from_number(octet >> 4), below: Verb::from_number(octet & 15) }
+/// Whether one of the verbs is answered with records.
+fn has_records(verbs: Verbs) -> bool {
+    [verbs.at, verbs.below].into_iter().flatten().any(|verb| verb.data().is_some())
 }
 
-/// Which of two verbs for one place in one feed stands: cancelling over letting through over the rest; else the first.
-const fn stronger(old: Option<Verb>, new: Option<Verb>) -> Option<Verb> {
-    const fn rank(verb: Option<Verb>) -> u8 {
+/// What stands behind the key of an entry with records: the number of the set for the name, and of that for what is below.
+fn pack_sets(verbs: Verbs) -> impl Iterator<Item = u8> {
+    let number = |verb: Option<Verb>| verb.and_then(Verb::data).map_or(0, DataId::number).to_be_bytes();
+    number(verbs.at).into_iter().chain(number(verbs.below))
+}
+
+/// The reverse of [`pack`] and of [`pack_sets`].
+fn unpack(octet: u8, sets: &[u8]) -> Verbs {
+    let (at, below) = match sets.first_chunk::<SETS_OCTETS>() {
+        Some(&[a, b, c, d, e, f, g, h]) => (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])),
+        None => (0, 0),
+    };
+    Verbs { at: Verb::from_number(octet >> 4, at), below: Verb::from_number(octet & 15, below) }
+}
+
+/// What an entry came to beside an earlier one of its key; of several, the greatest counts for their line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fall {
+    /// It adds nothing.
+    Duplicate,
+    /// Its record is too much.
+    TooLarge,
+    /// It does not go with the earlier one.
+    Conflict,
+    /// It adds something.
+    Used,
+}
+
+/// Which of two verbs for one place in one feed stands, and what became of the second: cancelling stands over letting through over the
+/// rest; records add up; else the first stands.
+fn merge(old: Option<Verb>, new: Option<Verb>, sets: &mut RecordSets) -> (Option<Verb>, Fall) {
+    const fn rank(verb: Verb) -> u8 {
         match verb {
-            None => 0,
-            Some(Verb::Cancel) => 3,
-            Some(Verb::Passthru) => 2,
-            Some(_) => 1,
+            Verb::Cancel => 3,
+            Verb::Passthru => 2,
+            _ => 1,
         }
     }
-    if rank(new) > rank(old) { new } else { old }
+    match (old, new) {
+        (_, None) => (old, Fall::Duplicate),
+        (None, Some(_)) => (new, Fall::Used),
+        (Some(Verb::Data(one)), Some(Verb::Data(two))) => match sets.union(one, two) {
+            Ok(None) => (old, Fall::Duplicate),
+            Ok(Some(both)) => (Some(Verb::Data(both)), Fall::Used),
+            Err(Apart::Conflict) => (old, Fall::Conflict),
+            Err(Apart::TooLarge) => (old, Fall::TooLarge),
+        },
+        (Some(one), Some(two)) if rank(two) > rank(one) => (new, Fall::Used),
+        (Some(Verb::Data(_)), _) | (_, Some(Verb::Data(_))) => (old, Fall::Conflict),
+        _ => (old, Fall::Duplicate),
+    }
 }
 
 /// The entry at `start`: its verbs, its flags, its key.
 fn entry(arena: &[u8], start: u32) -> (Verbs, u8, &[u8]) {
     match arena.get(start as usize..) {
         Some([length, verbs, flags, rest @ ..]) => {
-            (unpack(*verbs), *flags, rest.get(..usize::from(*length)).unwrap_or_default())
+            let (key, behind) = rest.split_at_checked(usize::from(*length)).unwrap_or_default();
+            (unpack(*verbs, if flags & ROOM == 0 { &[] } else { behind }), *flags, key)
         }
         _ => (Verbs { at: None, below: None }, 0, &[]),
     }
 }
 
+/// The key of the entry at `start`.
+fn key_of(arena: &[u8], start: u32) -> &[u8] {
+    match arena.get(start as usize..) {
+        Some([length, _, _, rest @ ..]) => rest.get(..usize::from(*length)).unwrap_or_default(),
+        _ => &[],
+    }
+}
+
+/// Writes verbs over those of the entry at `start`; `false`, and nothing is written, if it lacks room for their sets.
+fn overwrite(arena: &mut [u8], start: u32, verbs: Verbs) -> bool {
+    let Some([length, packed, flags, rest @ ..]) = arena.get_mut(start as usize..) else { return false };
+    if *flags & ROOM != 0 {
+        let behind = rest.get_mut(usize::from(*length)..).unwrap_or_default();
+        behind.iter_mut().zip(pack_sets(verbs)).for_each(|(slot, octet)| *slot = octet);
+    } else if has_records(verbs) {
+        return false;
+    }
+    *packed = pack(verbs);
+    true
+}
+
 impl Entries {
-    /// Takes one entry. `same_line`: it stands on the same line as the one taken before it.
+    /// Takes one name. `same_line`: it stands on the same line as the entry taken before it.
     ///
     /// # Errors
     /// [`EntriesError`].
     pub fn push(&mut self, key: &[u8], verbs: Verbs, same_line: bool) -> Result<(), EntriesError> {
+        let start = self.append(key, verbs, same_line)?;
+        self.starts.push(start);
+        Ok(())
+    }
+
+    /// Takes one network, which is wholly of `verb`. `same_line` as of [`push`](Self::push).
+    ///
+    /// # Errors
+    /// [`EntriesError`].
+    pub fn push_network(
+        &mut self,
+        side: Side,
+        network: Network,
+        verb: Verb,
+        same_line: bool,
+    ) -> Result<(), EntriesError> {
+        if self.network_starts.len() >= NETWORKS_MAX {
+            return Err(EntriesError::Networks);
+        }
+        let start = self.append(&network.key(side), Verbs::exact(verb), same_line)?;
+        self.network_starts.push(start);
+        Ok(())
+    }
+
+    /// Appends an entry to the arena and says where it starts.
+    fn append(&mut self, key: &[u8], verbs: Verbs, same_line: bool) -> Result<u32, EntriesError> {
         let length = u8::try_from(key.len()).ok().filter(|&length| length < 255).ok_or(EntriesError::KeyTooLong)?;
         if self.arena.len() > ARENA_OCTETS_MAX {
             return Err(EntriesError::Full);
         }
         let start = u32::try_from(self.arena.len()).map_err(|_| EntriesError::Full)?;
-        self.arena.extend_from_slice(&[length, pack(verbs), if same_line { SAME_LINE } else { 0 }]);
+        let room = if has_records(verbs) { ROOM } else { 0 };
+        self.arena.extend_from_slice(&[length, pack(verbs), room | if same_line { SAME_LINE } else { 0 }]);
         self.arena.extend_from_slice(key);
-        self.starts.push(start);
-        Ok(())
+        if room != 0 {
+            self.arena.extend(pack_sets(verbs));
+        }
+        Ok(start)
+    }
+
+    /// The verb that answers `record`, to be pushed here. What is pushed for one place with several such verbs is answered with all of them.
+    ///
+    /// # Errors
+    /// [`EntriesError::Record`], [`EntriesError::Records`].
+    pub fn record(&mut self, record: Record) -> Result<Verb, EntriesError> {
+        let sound = RecordSets::single(record).ok_or(EntriesError::Record)?;
+        self.sets.intern(&sound).map(Verb::Data).ok_or(EntriesError::Records)
     }
 
     /// How many were taken, duplicates included.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.starts.len()
+        self.starts.len() + self.network_starts.len()
     }
 
     /// Whether none was taken.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.starts.is_empty()
+        self.len() == 0
     }
 
     /// Sorts, folds duplicates together, and says how the lines fell.
     #[must_use]
     pub fn finish(self) -> (Sorted, Lines) {
-        let Self { mut arena, mut starts } = self;
-        sort_by_key(&arena, &mut starts);
-        starts.dedup_by(|&mut later, &mut kept| {
-            let ((later_verbs, flags, later_key), (verbs, _, key)) = (entry(&arena, later), entry(&arena, kept));
-            if later_key != key {
-                return false;
-            }
-            let merged =
-                Verbs { at: stronger(verbs.at, later_verbs.at), below: stronger(verbs.below, later_verbs.below) };
-            let adds = merged != verbs;
-            if let Some(octet) = arena.get_mut(kept as usize + 1) {
-                *octet = pack(merged);
-            }
-            if let (false, Some(octet)) = (adds, arena.get_mut(later as usize + 2)) {
-                *octet = flags | DUPLICATE;
-            }
-            true
-        });
-        starts.shrink_to_fit();
+        let Self { mut arena, mut starts, mut network_starts, mut sets } = self;
+        for starts in [&mut starts, &mut network_starts] {
+            sort_by_key(&arena, starts);
+            fold_duplicates(&mut arena, starts, &mut sets);
+            starts.shrink_to_fit();
+        }
         let lines = count_lines(&arena);
-        (Sorted { arena, starts }, lines)
+        (Sorted { arena, starts, network_starts, sets: sets.closed() }, lines)
     }
+}
+
+/// Leaves one of each key's entries, which are next to each other in `starts` in the order of the file, with what all of them say.
+fn fold_duplicates(arena: &mut [u8], starts: &mut Vec<u32>, sets: &mut RecordSets) {
+    starts.dedup_by(|&mut later, kept| {
+        if key_of(arena, later) != key_of(arena, *kept) {
+            sets.settle();
+            return false;
+        }
+        let ((new, flags, _), (old, ..)) = (entry(arena, later), entry(arena, *kept));
+        let ((at, at_fall), (below, below_fall)) = (merge(old.at, new.at, sets), merge(old.below, new.below, sets));
+        let merged = Verbs { at, below };
+        // Records are of one of the two, which then has room for them.
+        if !overwrite(arena, *kept, merged) {
+            overwrite(arena, later, merged);
+            *kept = later;
+        }
+        let fell = match at_fall.max(below_fall) {
+            Fall::Used => 0,
+            Fall::Duplicate => DUPLICATE,
+            Fall::Conflict => CONFLICT,
+            Fall::TooLarge => TOO_LARGE,
+        };
+        if let Some(octet) = arena.get_mut(later as usize + 2) {
+            *octet = flags | fell;
+        }
+        true
+    });
 }
 
 /// An entry while it is sorted: the next eight octets of its key, big-endian, in two halves, and its start. In order as it stands.
@@ -160,7 +307,7 @@ fn sort_from(arena: &[u8], entries: &mut [Sortable], depth: usize) {
     entries.sort_unstable();
     for run in entries.chunk_by_mut(|[a, b, _], [c, d, _]| (a, b) == (c, d)) {
         // A key that ends here is told from a longer one: behind a whole name comes a length octet, which is never 0.
-        let goes_on = |&[.., start]: &Sortable| entry(arena, start).2.len() > depth + 8;
+        let goes_on = |&[.., start]: &Sortable| key_of(arena, start).len() > depth + 8;
         if run.len() > 1 && run.iter().any(goes_on) {
             for one in run.iter_mut() {
                 *one = sortable_at(arena, one[2], depth + 8);
@@ -172,7 +319,7 @@ fn sort_from(arena: &[u8], entries: &mut [Sortable], depth: usize) {
 
 /// The entry at `start` with the eight octets of its key from `depth` on, as if zeroes followed it.
 fn sortable_at(arena: &[u8], start: u32, depth: usize) -> Sortable {
-    let key = entry(arena, start).2.get(depth..).unwrap_or_default();
+    let key = key_of(arena, start).get(depth..).unwrap_or_default();
     let eight = match key.first_chunk::<8>() {
         Some(&eight) => u64::from_be_bytes(eight),
         None => key.iter().chain(&[0; 8]).take(8).fold(0, |word, &octet| word << 8 | u64::from(octet)),
@@ -188,14 +335,20 @@ fn count_lines(arena: &[u8]) -> Lines {
     let mut rest = arena;
     let mut open = None;
     while let [length, _, flags, tail @ ..] = rest {
-        let new = flags & DUPLICATE == 0;
+        let fall = match flags & (DUPLICATE | CONFLICT | TOO_LARGE) {
+            0 => Fall::Used,
+            DUPLICATE => Fall::Duplicate,
+            CONFLICT => Fall::Conflict,
+            _ => Fall::TooLarge,
+        };
         if flags & SAME_LINE == 0 {
             lines.close(open);
-            open = Some(new);
+            open = Some(fall);
         } else {
-            open = Some(open.unwrap_or(false) || new);
+            open = open.max(Some(fall));
         }
-        rest = tail.get(usize::from(*length)..).unwrap_or_default();
+        let room = if flags & ROOM == 0 { 0 } else { SETS_OCTETS };
+        rest = tail.get(usize::from(*length) + room..).unwrap_or_default();
     }
     lines.close(open);
     lines
@@ -203,10 +356,12 @@ fn count_lines(arena: &[u8]) -> Lines {
 
 impl Lines {
     /// Counts a finished line.
-    const fn close(&mut self, line: Option<bool>) {
+    const fn close(&mut self, line: Option<Fall>) {
         match line {
-            Some(true) => self.used += 1,
-            Some(false) => self.duplicate += 1,
+            Some(Fall::Used) => self.used += 1,
+            Some(Fall::Duplicate) => self.duplicate += 1,
+            Some(Fall::Conflict) => self.conflict += 1,
+            Some(Fall::TooLarge) => self.too_large += 1,
             None => {}
         }
     }
@@ -225,19 +380,39 @@ impl std::fmt::Debug for Sorted {
 }
 
 impl Sorted {
-    /// How many distinct names.
+    /// How many distinct names and networks.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.starts.len()
+        self.starts.len() + self.network_starts.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.starts.is_empty()
+        self.len() == 0
     }
 
-    /// Keys and verbs in key order.
+    /// How many distinct names.
+    #[must_use]
+    pub const fn names(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Networks and their verbs: by side, the longest first, then by address.
+    pub fn networks(&self) -> impl Iterator<Item = (Side, Network, Verbs)> {
+        self.network_starts.iter().filter_map(|&start| {
+            let (verbs, _, key) = entry(&self.arena, start);
+            Network::from_key(key).map(|(side, network)| (side, network, verbs))
+        })
+    }
+
+    /// What a [`Verb::Data`] of these entries is answered with.
+    #[must_use]
+    pub fn records(&self, id: DataId) -> &[Record] {
+        self.sets.get(id)
+    }
+
+    /// Names' keys and verbs in key order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Verbs)> {
         self.starts.iter().map(|&start| {
             let (verbs, _, key) = entry(&self.arena, start);
@@ -269,7 +444,7 @@ mod tests {
             entries.push(key, verbs, same_line).unwrap();
         }
         let (sorted, lines) = entries.finish();
-        assert_eq!(lines, Lines { used: 6, duplicate: 2 });
+        assert_eq!(lines, Lines { used: 6, duplicate: 2, ..Lines::default() });
         assert_eq!(
             sorted.iter().collect::<Vec<_>>(),
             [
@@ -279,6 +454,88 @@ mod tests {
                 (b"\x01d", Verbs::subtree(Verb::Nxdomain)),
             ]
         );
+    }
+
+    #[test]
+    fn networks_are_counted_by_line_and_sorted_apart_from_names() {
+        let network = |last: u8, prefix_len| Network::of([192, 0, 2, last].into(), prefix_len).unwrap();
+        let mut entries = Entries::default();
+        entries.push_network(Side::Answer, network(0, 24), Verb::Drop, false).unwrap();
+        entries.push(b"\x01a", Verbs::exact(Verb::Nxdomain), false).unwrap();
+        for (side, network, verb, same_line) in [
+            (Side::Answer, network(7, 32), Verb::Nodata, false),
+            (Side::Client, network(0, 24), Verb::Nodata, false), // the other side
+            (Side::Answer, network(0, 24), Verb::Drop, false),   // duplicate
+            (Side::Answer, network(0, 25), Verb::Nodata, true),  // on the duplicate's line: the line is used
+            (Side::Answer, network(0, 24), Verb::Nxdomain, false), // the first stands
+            (Side::Client, network(0, 24), Verb::Passthru, false), // stronger
+        ] {
+            entries.push_network(side, network, verb, same_line).unwrap();
+        }
+        let (sorted, lines) = entries.finish();
+        assert_eq!(lines, Lines { used: 6, duplicate: 1, ..Lines::default() });
+        assert_eq!((sorted.len(), sorted.names()), (5, 1));
+        let want = [
+            (Side::Client, network(0, 24), Verbs::exact(Verb::Passthru)),
+            (Side::Answer, network(7, 32), Verbs::exact(Verb::Nodata)),
+            (Side::Answer, network(0, 25), Verbs::exact(Verb::Nodata)),
+            (Side::Answer, network(0, 24), Verbs::exact(Verb::Drop)),
+        ];
+        assert!(sorted.networks().eq(want));
+    }
+
+    #[test]
+    fn records_add_up_beside_what_goes_with_them() {
+        type Place = fn(Verb) -> Verbs;
+        let address = |last| Record { rtype: 1, ttl_secs: 60, rdata: [192, 0, 2, last].into() };
+        let alias = |label: u8| Record { rtype: 5, ttl_secs: 60, rdata: [1, label, 0].into() };
+        let text = |octets: usize| Record { rtype: 16, ttl_secs: 60, rdata: vec![0; octets].into() };
+        let (at, below): (Place, Place) = (Verbs::exact, Verbs::below);
+        let mut entries = Entries::default();
+        let mut push = |key: &[u8], place: Place, verb: Result<Verb, Record>| {
+            let verb = verb.unwrap_or_else(|record| entries.record(record).unwrap());
+            entries.push(key, place(verb), false).unwrap();
+        };
+        push(b"\x01a", at, Err(address(2)));
+        push(b"\x01b", at, Ok(Verb::Nxdomain));
+        push(b"\x01a", below, Err(address(3)));
+        push(b"\x01a", at, Err(address(1)));
+        push(b"\x01a", at, Err(address(2))); // duplicate
+        push(b"\x01a", at, Err(alias(b'x'))); // conflict
+        push(b"\x01a", at, Ok(Verb::Nxdomain)); // conflict
+        push(b"\x01b", at, Err(address(2))); // conflict
+        push(b"\x01b", below, Err(address(3))); // the entry without room
+        push(b"\x01c", at, Err(alias(b'x')));
+        push(b"\x01c", at, Err(alias(b'x'))); // duplicate
+        push(b"\x01c", at, Err(alias(b'y'))); // conflict
+        push(b"\x01d", at, Err(address(2)));
+        push(b"\x01d", at, Ok(Verb::Passthru)); // stronger
+        push(b"\x01d", at, Err(address(2))); // conflict
+        push(b"\x01e", at, Err(text(4000)));
+        push(b"\x01e", at, Err(text(500))); // too large
+        push(b"\x01f", at, Ok(Verb::Drop));
+        let network = Network::of([192, 0, 2, 0].into(), 24).unwrap();
+        for last in [1, 2, 1] {
+            let verb = entries.record(address(last)).unwrap();
+            entries.push_network(Side::Answer, network, verb, false).unwrap();
+        }
+        let (sorted, lines) = entries.finish();
+        assert_eq!(lines, Lines { used: 12, duplicate: 3, conflict: 5, too_large: 1 });
+        let shown = |verb: Option<Verb>| match verb {
+            Some(Verb::Data(id)) => sorted
+                .records(id)
+                .iter()
+                .map(|record| format!("{}", record.rdata.last().unwrap()))
+                .collect::<Vec<_>>()
+                .join(" "),
+            other => format!("{other:?}"),
+        };
+        let names: Vec<_> = sorted.iter().map(|(_, verbs)| [shown(verbs.at), shown(verbs.below)].join(" | ")).collect();
+        assert_eq!(
+            names,
+            ["1 2 | 3", "Some(Nxdomain) | 3", "0 | None", "Some(Passthru) | None", "0 | None", "Some(Drop) | None"]
+        );
+        assert_eq!(sorted.networks().map(|(.., verbs)| shown(verbs.at)).collect::<Vec<_>>(), ["1 2"]);
     }
 
     #[test]

@@ -1,13 +1,18 @@
 //! [`Index`]: the verified map and its rows; the walk.
 //!
-//! Most names are not listed, and the filter says so for the price of a hash a label. A walk costs one FST transition an octet of the name, from the root's side, and ends at the first octet no listed name shares:
-//! a name under an unlisted domain usually ends inside its second label.
+//! Most names are not listed, and the filter says so for the price of a hash a label. A walk costs one FST transition an octet of the
+//! name, from the root's side, and ends at the first octet no listed name shares: a name under an unlisted domain usually ends inside its
+//! second label.
+
+use std::net::IpAddr;
 
 use fst::raw::{Fst, Output};
 
 use super::artifact::Octets;
 use super::filter::Filter;
-use super::{FeedId, Row};
+use super::networks::Networks;
+use super::record_sets::RecordSets;
+use super::{DataId, FeedId, Record, Row, Side};
 use crate::name::{NameRef, fold};
 
 /// One feed as the index knows it.
@@ -17,7 +22,7 @@ pub struct IndexedFeed {
     pub id: FeedId,
     /// The operator's name for it.
     pub name: String,
-    /// Distinct indicators, those a parent makes redundant included.
+    /// Distinct indicators, names and networks, those a parent makes redundant included.
     pub entries: u64,
 }
 
@@ -27,8 +32,12 @@ pub struct Index {
     pub(super) map: Fst<Octets>,
     /// Of all keys of `map`; an artifact may lack it.
     pub(super) filter: Option<Filter>,
+    /// By side; every row is under `rows.len()`.
+    pub(super) networks: Networks,
     /// By number.
     pub(super) rows: Vec<Row>,
+    /// What the rows' verbs are answered with.
+    pub(super) sets: RecordSets,
     /// By place; not all places need be here.
     pub(super) feeds: Vec<IndexedFeed>,
 }
@@ -74,16 +83,45 @@ impl Index {
         }
     }
 
+    /// Whether any feed lists a network on this side.
+    #[inline]
+    #[must_use]
+    pub const fn has_networks(&self, side: Side) -> bool {
+        self.networks.has(side)
+    }
+
+    /// Calls `visit` with length (of 128 bits; an IPv4 network's is 96 more) and row of every network of `side` that `address` is in, the
+    /// longest first. What a row says of a network is its listings' `verbs.at`.
+    #[inline]
+    pub fn walk_networks<'i>(&'i self, side: Side, address: IpAddr, mut visit: impl FnMut(u8, &'i Row)) {
+        self.networks.walk(side, address, |prefix_len, row| {
+            if let Some(row) = usize::try_from(row).ok().and_then(|number| self.rows.get(number)) {
+                visit(prefix_len, row);
+            }
+        });
+    }
+
+    /// What a [`Verb::Data`](super::Verb::Data) of one of this index's rows is answered with: sorted by type, then by data; a CNAME stands
+    /// alone, and its target may begin with `*`. Empty for a number that is none of this index's.
+    #[inline]
+    #[must_use]
+    pub fn records(&self, id: DataId) -> &[Record] {
+        self.sets.get(id)
+    }
+
     /// How many keys the map holds, redundant ones left out.
     #[must_use]
     pub fn keys(&self) -> usize {
         self.map.len()
     }
 
-    /// Octets of the map and its filter.
+    /// Octets of the map, its filter, the networks and the records.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.map.as_bytes().len() + self.filter.as_ref().map_or(0, Filter::bytes)
+        self.map.as_bytes().len()
+            + self.filter.as_ref().map_or(0, Filter::bytes)
+            + self.networks.bytes()
+            + self.sets.bytes()
     }
 
     /// The feeds, by place.
@@ -97,10 +135,10 @@ impl Index {
     pub fn into_one_feed(self, id: FeedId, name: &str) -> Self {
         let entries = match self.feeds.as_slice() {
             [only] => only.entries,
-            _ => self.map.len() as u64,
+            _ => (self.map.len() + self.networks.len()) as u64,
         };
         let rows = self.rows.iter().map(|row| row.collapse(id)).collect();
         let feeds = vec![IndexedFeed { id, name: name.to_owned(), entries }];
-        Self { map: self.map, filter: self.filter, rows, feeds }
+        Self { rows, feeds, ..self }
     }
 }

@@ -1,7 +1,8 @@
 //! The FST of indicators: gather entries, build, verify, look up, keep as an artifact.
 //!
 //! One map holds all feeds. Its keys are [`NameKey`](crate::name::NameKey)s; its value is a row number in a small table of distinct
-//! sets of [`Listing`]s. A walk reads the query's own octets, copies nothing, and reports the row at every listed ancestor.
+//! sets of [`Listing`]s. A walk reads the query's own octets, copies nothing, and reports the row at every listed ancestor. Networks
+//! stand beside the map in sorted tables and share its rows.
 
 mod artifact;
 mod build;
@@ -10,6 +11,9 @@ mod filter;
 mod lookup;
 #[cfg(test)]
 mod model;
+mod networks;
+mod record_sets;
+mod records;
 mod rows;
 mod sound;
 
@@ -17,6 +21,9 @@ pub use artifact::{ARTIFACT_OCTETS_MAX, MAGIC, OpenError};
 pub use build::{BuildError, Kept, Part};
 pub use entries::{Entries, EntriesError, Lines, Sorted};
 pub use lookup::{Index, IndexedFeed};
+pub use networks::{NETWORKS_MAX, Network, Side};
+pub use record_sets::{DataId, RECORD_SET_OCTETS_MAX, RECORD_SETS_MAX, RECORD_TTL_SECS_MAX, RECORDS_OCTETS_MAX};
+pub use records::Record;
 pub use rows::Row;
 
 /// The most feeds one index can hold: the bits of a `u128`, which is a tenant's mask.
@@ -46,30 +53,44 @@ impl FeedId {
     }
 }
 
-/// What an entry itself asks for; the numbers are the artifact's.
+/// What an entry itself asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
 pub enum Verb {
     /// Whatever the feed's action is.
-    Listed = 1,
+    Listed,
     /// NXDOMAIN (RPZ `CNAME .`).
-    Nxdomain = 2,
+    Nxdomain,
     /// NODATA (RPZ `CNAME *.`).
-    Nodata = 3,
+    Nodata,
     /// No answer at all (RPZ `CNAME rpz-drop.`).
-    Drop = 4,
+    Drop,
     /// Let it through and end policy, if the feed may (RPZ `CNAME rpz-passthru.`).
-    Passthru = 5,
+    Passthru,
     /// No match of this feed here (adblock `@@`).
-    Cancel = 6,
+    Cancel,
     /// Over UDP: ask again over TCP (RPZ `CNAME rpz-tcp-only.`).
-    TcpOnly = 7,
+    TcpOnly,
+    /// Answer these records (RPZ local data): see [`Index::records`].
+    Data(DataId),
 }
 
 impl Verb {
-    /// The verb with this number.
-    #[must_use]
-    pub const fn from_number(number: u8) -> Option<Self> {
+    /// Its number in the artifact and in [`Entries`]; [`Data`](Self::Data) has its set's number beside it.
+    const fn number(self) -> u8 {
+        match self {
+            Self::Listed => 1,
+            Self::Nxdomain => 2,
+            Self::Nodata => 3,
+            Self::Drop => 4,
+            Self::Passthru => 5,
+            Self::Cancel => 6,
+            Self::TcpOnly => 7,
+            Self::Data(_) => DATA,
+        }
+    }
+
+    /// The verb with this number, `data` its set if it is [`Data`](Self::Data).
+    const fn from_number(number: u8, data: u32) -> Option<Self> {
         Some(match number {
             1 => Self::Listed,
             2 => Self::Nxdomain,
@@ -78,10 +99,22 @@ impl Verb {
             5 => Self::Passthru,
             6 => Self::Cancel,
             7 => Self::TcpOnly,
+            DATA => Self::Data(DataId::of(data)),
             _ => return None,
         })
     }
+
+    /// The set it is answered with, if it is [`Data`](Self::Data).
+    const fn data(self) -> Option<DataId> {
+        match self {
+            Self::Data(id) => Some(id),
+            _ => None,
+        }
+    }
 }
+
+/// The number of [`Verb::Data`].
+const DATA: u8 = 8;
 
 /// What one entry asks for its name, and for everything below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,6 +1,7 @@
 //! The index against a naive twin: random entries, random names, all that must hold.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -8,8 +9,33 @@ use rand::{RngExt, SeedableRng};
 use super::*;
 use crate::name::{Name, NameKey};
 
-/// What the twin keeps: each feed's entries, as they are.
-type Twin = Vec<BTreeMap<Vec<u8>, Verbs>>;
+/// A verb by what it says, which numbers of sets do not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Says {
+    Verb(Verb),
+    Records(Vec<Record>),
+}
+
+impl Says {
+    fn of(verb: Verb, records: impl FnOnce(DataId) -> Vec<Record>) -> Self {
+        match verb {
+            Verb::Data(id) => Self::Records(records(id)),
+            verb => Self::Verb(verb),
+        }
+    }
+}
+
+/// What the twin keeps of one feed: its entries, as they are.
+#[derive(Clone, Default)]
+struct Feed {
+    /// By key, for the name and for what is below.
+    names: BTreeMap<Vec<u8>, [Option<Says>; 2]>,
+    /// Each pair of side and network once.
+    networks: Vec<(Side, Network, Says)>,
+}
+
+/// Each feed, by place.
+type Twin = Vec<Feed>;
 
 /// A name of few distinct labels, so that ancestors and collisions are frequent.
 fn random_name(rng: &mut StdRng) -> Name {
@@ -19,8 +45,21 @@ fn random_name(rng: &mut StdRng) -> Name {
     Name::from_text(text.join(".").as_bytes()).unwrap()
 }
 
-fn random_verbs(rng: &mut StdRng) -> Verbs {
-    let verb = [Verb::Listed, Verb::Nxdomain, Verb::Passthru, Verb::Cancel][rng.random_range(0..4)];
+/// One of few records, so that sets are shared, or another verb.
+fn random_verb(rng: &mut StdRng, entries: &mut Entries) -> Verb {
+    let plain = [Verb::Listed, Verb::Nxdomain, Verb::Passthru, Verb::Cancel];
+    let place = rng.random_range(0..8);
+    let record = |rtype, rdata: &[u8]| Record { rtype, ttl_secs: 60, rdata: rdata.into() };
+    match place {
+        4 | 5 => entries.record(record(1, &[192, 0, 2, place])).unwrap(),
+        6 => entries.record(record(16, b"\x01x")).unwrap(),
+        7 => entries.record(record(5, b"\x06garden\0")).unwrap(),
+        _ => plain[usize::from(place)],
+    }
+}
+
+fn random_verbs(rng: &mut StdRng, entries: &mut Entries) -> Verbs {
+    let verb = random_verb(rng, entries);
     match rng.random_range(0..4) {
         0 => Verbs::exact(verb),
         1 => Verbs::below(verb),
@@ -29,17 +68,17 @@ fn random_verbs(rng: &mut StdRng) -> Verbs {
 }
 
 /// What `feed` says of `name`: the deepest entry that applies.
-fn twin_says(twin: &BTreeMap<Vec<u8>, Verbs>, name: &Name) -> Option<Verb> {
+fn twin_says(twin: &Feed, name: &Name) -> Option<Says> {
     let view = name.view().unwrap();
     (0..=view.labels()).rev().find_map(|labels| {
         let key = NameKey::of(&crate::name::NameRef::read(view.suffix(labels)).unwrap());
-        let verbs = twin.get(key.as_bytes())?;
-        if labels == view.labels() { verbs.at } else { verbs.below }
+        let verbs = twin.names.get(key.as_bytes())?;
+        verbs[usize::from(labels != view.labels())].clone()
     })
 }
 
 /// The same, read off the index.
-fn index_says(index: &Index, feed: FeedId, name: &Name) -> Option<Verb> {
+fn index_says(index: &Index, feed: FeedId, name: &Name) -> Option<Says> {
     let view = name.view().unwrap();
     let mut said = None;
     index.walk(&view, |labels, row| {
@@ -48,17 +87,77 @@ fn index_says(index: &Index, feed: FeedId, name: &Name) -> Option<Verb> {
             said = verb.or(said);
         }
     });
+    said.map(|verb| Says::of(verb, |id| index.records(id).to_vec()))
+}
+
+/// An address of few bits, so that networks nest and collide; some IPv4 ones in their IPv6 form.
+fn random_address(rng: &mut StdRng) -> IpAddr {
+    let low: u8 = rng.random();
+    match rng.random_range(0..4) {
+        0 => Ipv4Addr::new(10, 0, low >> 6, low << 6).to_ipv6_mapped().into(),
+        1 => Ipv6Addr::new(u16::from(low >> 6), 0, 0, 0, 0, 0, 0, u16::from(low & 3)).into(),
+        _ => Ipv4Addr::new(10, 0, low >> 6, low & 3).into(),
+    }
+}
+
+fn random_network(rng: &mut StdRng) -> Network {
+    let address = random_address(rng);
+    let (bits, family) = match address.to_canonical() {
+        IpAddr::V4(ipv4) => (ipv4.to_ipv6_mapped().to_bits(), 96),
+        IpAddr::V6(ipv6) => (ipv6.to_bits(), 0),
+    };
+    let prefix_len = [family, 104, 110, 118, 120, 126, 127, 128][rng.random_range(0..8)];
+    let hosts = u128::MAX.checked_shr(prefix_len).unwrap_or(0);
+    Network::new(bits & !hosts, u8::try_from(prefix_len).unwrap()).unwrap()
+}
+
+/// What `feed` says of `address`: its longest network that holds it, of its own family.
+fn twin_says_of(twin: &Feed, side: Side, address: IpAddr) -> Option<(u8, Says)> {
+    let ipv4 = |network: &Network| network.prefix_len() >= 96 && network.first() >> 32 == 0xffff;
+    let (bits, is_ipv4) = match address.to_canonical() {
+        IpAddr::V4(ipv4) => (ipv4.to_ipv6_mapped().to_bits(), true),
+        IpAddr::V6(ipv6) => (ipv6.to_bits(), false),
+    };
+    let holds = |network: &Network| {
+        let host_bits = u32::from(128 - network.prefix_len());
+        ipv4(network) == is_ipv4 && bits.checked_shr(host_bits) == network.first().checked_shr(host_bits)
+    };
+    let own = twin.networks.iter().filter(|(one, network, _)| *one == side && holds(network));
+    own.map(|(_, network, says)| (network.prefix_len(), says.clone())).max_by_key(|(length, _)| *length)
+}
+
+/// The same, read off the index.
+fn index_says_of(index: &Index, feed: FeedId, side: Side, address: IpAddr) -> Option<(u8, Says)> {
+    let (mut said, mut last) = (None, 129);
+    index.walk_networks(side, address, |length, row| {
+        assert!(length < last, "longest first, each length once");
+        last = length;
+        assert!(index.has_networks(side));
+        for listing in row.listings().iter().filter(|listing| listing.feed == feed) {
+            let says = listing.verbs.at.map(|verb| Says::of(verb, |id| index.records(id).to_vec()));
+            said = said.take().or(says.map(|says| (length, says)));
+        }
+    });
     said
 }
 
-fn random_feed(rng: &mut StdRng) -> (Sorted, BTreeMap<Vec<u8>, Verbs>) {
+fn random_feed(rng: &mut StdRng) -> (Sorted, Feed) {
     let mut entries = Entries::default();
+    let some = if rng.random() { 0 } else { 20 };
+    for _ in 0..rng.random_range(0..=some) {
+        let (side, network) = (Side::ALL[rng.random_range(0..2)], random_network(rng));
+        let verb = random_verb(rng, &mut entries);
+        entries.push_network(side, network, verb, false).unwrap();
+    }
     for _ in 0..rng.random_range(0..60) {
-        entries.push(random_name(rng).key().unwrap().as_bytes(), random_verbs(rng), false).unwrap();
+        let verbs = random_verbs(rng, &mut entries);
+        entries.push(random_name(rng).key().unwrap().as_bytes(), verbs, false).unwrap();
     }
     let (sorted, _) = entries.finish();
-    let twin = sorted.iter().map(|(key, verbs)| (key.to_vec(), verbs)).collect();
-    (sorted, twin)
+    let says = |verb: Option<Verb>| verb.map(|verb| Says::of(verb, |id| sorted.records(id).to_vec()));
+    let names = sorted.iter().map(|(key, Verbs { at, below })| (key.to_vec(), [says(at), says(below)])).collect();
+    let networks = sorted.networks().map(|(side, network, verbs)| (side, network, says(verbs.at).unwrap())).collect();
+    (sorted, Feed { names, networks })
 }
 
 fn part<'a>(place: usize, name: &'a str, source: Kept<'a>) -> Part<'a> {
@@ -72,6 +171,14 @@ fn agree(index: &Index, twin: &Twin, rng: &mut StdRng, seed: u64) {
             let feed = FeedId::new(place).unwrap();
             let (got, want) = (index_says(index, feed, &name), twin_says(twin, &name));
             assert_eq!(got, want, "seed {seed}, feed {place}, {}", name.reveal());
+        }
+    }
+    for _ in 0..100 {
+        let (address, side) = (random_address(rng), Side::ALL[rng.random_range(0..2)]);
+        for (place, twin) in twin.iter().enumerate() {
+            let feed = FeedId::new(place).unwrap();
+            let (got, want) = (index_says_of(index, feed, side, address), twin_says_of(twin, side, address));
+            assert_eq!(got, want, "seed {seed}, feed {place}, {side:?} {address}");
         }
     }
 }
@@ -118,6 +225,8 @@ fn one_feed_of_several_is_their_union() {
         let mut entries = Entries::default();
         for _ in 0..40 {
             entries.push(random_name(rng).key().unwrap().as_bytes(), Verbs::subtree(Verb::Listed), false).unwrap();
+            let verb = random_verb(rng, &mut entries);
+            entries.push_network(Side::Answer, random_network(rng), verb, false).unwrap();
         }
         entries.finish().0
     };
@@ -125,12 +234,23 @@ fn one_feed_of_several_is_their_union() {
     let index = Index::build(&[part(0, "a", Kept::New(&one)), part(1, "b", Kept::New(&two))], &mut |_| ()).unwrap();
     let id = |place| FeedId::new(place).unwrap();
     let names: Vec<_> = (0..300).map(|_| random_name(&mut rng)).collect();
+    let addresses: Vec<_> = (0..100).map(|_| random_address(&mut rng)).collect();
+    // Of two feeds' words on one network the earlier one's stands; of two networks the longer one's.
+    let of_both = |address| {
+        let says = |place| index_says_of(&index, id(place), Side::Answer, address);
+        [says(1), says(0)].into_iter().flatten().max_by_key(|(length, _)| *length)
+    };
+    let want_of: Vec<_> = addresses.iter().map(|&address| of_both(address)).collect();
+    let networks = index.networks.len() as u64;
     let want: Vec<_> =
         names.iter().map(|name| index_says(&index, id(0), name).or(index_says(&index, id(1), name))).collect();
     let folded = index.into_one_feed(id(5), "both");
     let got: Vec<_> = names.iter().map(|name| index_says(&folded, id(5), name)).collect();
     assert_eq!(got, want);
+    let got: Vec<_> = addresses.iter().map(|&address| index_says_of(&folded, id(5), Side::Answer, address)).collect();
+    assert_eq!(got, want_of);
     assert_eq!(folded.feeds().len(), 1);
+    assert_eq!(folded.feeds()[0].entries, folded.keys() as u64 + networks);
 }
 
 #[test]

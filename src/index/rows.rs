@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::{FeedId, Listing, Verb, Verbs};
+use super::{DATA, FeedId, Listing, Verb, Verbs};
 
 /// The most distinct rows: 128 feeds in ever new combinations could make more, real lists make some hundred.
 pub(super) const ROWS_MAX: usize = 1 << 20;
@@ -55,22 +55,27 @@ impl RowTable {
     }
 }
 
-/// Rows as the artifact holds them: a count, then for each row a count of listings and three octets a listing.
+/// Rows as the artifact holds them: a count, then for each row a count of listings; for a listing its feed, and the numbers of its two
+/// verbs, each an octet; then for each of these that is [`Verb::Data`] its set's number (u32).
 pub(super) fn encode(rows: &[Row]) -> Vec<u8> {
     let mut octets = Vec::new();
     octets.extend_from_slice(&u32::try_from(rows.len()).unwrap_or(u32::MAX).to_be_bytes());
     for row in rows {
         octets.push(u8::try_from(row.listings.len()).unwrap_or(u8::MAX));
         for listing in &row.listings {
-            let number = |verb: Option<Verb>| verb.map_or(0, |verb| verb as u8);
-            octets.extend_from_slice(&[listing.feed.0, number(listing.verbs.at), number(listing.verbs.below)]);
+            let number = |verb: Option<Verb>| verb.map_or(0, Verb::number);
+            let Verbs { at, below } = listing.verbs;
+            octets.extend_from_slice(&[listing.feed.0, number(at), number(below)]);
+            for id in [at, below].into_iter().flatten().filter_map(Verb::data) {
+                octets.extend_from_slice(&id.number().to_be_bytes());
+            }
         }
     }
     octets
 }
 
-/// The reverse of [`encode`]; `None` if the octets are not rows of these feeds, a bit each.
-pub(super) fn decode(octets: &[u8], feeds: u128) -> Option<Vec<Row>> {
+/// The reverse of [`encode`]; `None` if the octets are not rows of these feeds, a bit each, with so many sets of records.
+pub(super) fn decode(octets: &[u8], feeds: u128, sets: usize) -> Option<Vec<Row>> {
     let (count, mut rest) = octets.split_first_chunk::<4>()?;
     let count = usize::try_from(u32::from_be_bytes(*count)).ok()?;
     if count > ROWS_MAX {
@@ -79,34 +84,36 @@ pub(super) fn decode(octets: &[u8], feeds: u128) -> Option<Vec<Row>> {
     let mut rows = Vec::new();
     for _ in 0..count {
         let (&length, tail) = rest.split_first()?;
-        let (listings, tail) = tail.split_at_checked(usize::from(length) * 3)?;
         rest = tail;
-        let listings: Option<Box<[Listing]>> = listings
-            .chunks_exact(3)
-            .map(|three| match *three {
-                [feed, at, below] => {
-                    let feed = FeedId::new(usize::from(feed)).filter(|feed| feeds & feed.bit() != 0)?;
-                    Some(Listing { feed, verbs: Verbs { at: verb(at)?, below: verb(below)? } })
-                }
-                _ => None,
-            })
-            .collect();
-        let listings = listings?;
+        let mut listings = Vec::with_capacity(usize::from(length));
+        for _ in 0..length {
+            let (&[feed, at, below], tail) = rest.split_first_chunk::<3>()?;
+            rest = tail;
+            let feed = FeedId::new(usize::from(feed)).filter(|feed| feeds & feed.bit() != 0)?;
+            let (at, below) = (verb(at, &mut rest, sets)?, verb(below, &mut rest, sets)?);
+            listings.push(Listing { feed, verbs: Verbs { at, below } });
+        }
         if !listings.is_sorted_by(|a, b| a.feed < b.feed) {
             return None;
         }
-        rows.push(Row { listings });
+        rows.push(Row { listings: listings.into() });
     }
     rest.is_empty().then_some(rows)
 }
 
-/// A verb or none; `None` for a number that is neither.
-const fn verb(number: u8) -> Option<Option<Verb>> {
-    match (number, Verb::from_number(number)) {
-        (0, _) => Some(None),
-        (_, None) => None,
-        (_, verb) => Some(verb),
+/// A verb or none, with its set's number, under `sets`, taken off `rest`; `None` for a number that is neither.
+fn verb(number: u8, rest: &mut &[u8], sets: usize) -> Option<Option<Verb>> {
+    if number == 0 {
+        return Some(None);
     }
+    let mut data = 0;
+    if number == DATA {
+        let (set, tail) = rest.split_first_chunk::<4>()?;
+        data = u32::from_be_bytes(*set);
+        usize::try_from(data).ok().filter(|&set| set < sets)?;
+        *rest = tail;
+    }
+    Verb::from_number(number, data).map(Some)
 }
 
 impl Row {
@@ -121,6 +128,7 @@ impl Row {
 
 #[cfg(test)]
 mod tests {
+    use super::super::DataId;
     use super::*;
 
     #[test]
@@ -130,16 +138,20 @@ mod tests {
         let one = [listing(0, Verbs::subtree(Verb::Listed))];
         let two = [listing(0, Verbs::exact(Verb::Drop)), listing(5, Verbs::below(Verb::Cancel))];
         assert_eq!((table.intern(&one), table.intern(&two), table.intern(&one)), (Some(0), Some(1), Some(0)));
+        let data = |set| Some(Verb::Data(DataId::of(set)));
+        let three = [listing(0, Verbs { at: data(2), below: None }), listing(5, Verbs { at: data(0), below: data(1) })];
+        assert_eq!(table.intern(&three), Some(2));
         let rows = table.into_rows();
         let octets = encode(&rows);
-        assert_eq!(decode(&octets, 0b10_0001).as_ref(), Some(&rows));
-        assert_eq!(decode(&octets, 0b01_0001), None, "a feed that is not there");
+        assert_eq!(decode(&octets, 0b10_0001, 3).as_ref(), Some(&rows));
+        assert_eq!(decode(&octets, 0b01_0001, 3), None, "a feed that is not there");
+        assert_eq!(decode(&octets, 0b10_0001, 2), None, "a set that is not there");
         for cut in 0..octets.len() {
-            assert_eq!(decode(&octets[..cut], 0b10_0001), None, "cut at {cut}");
+            assert_eq!(decode(&octets[..cut], 0b10_0001, 3), None, "cut at {cut}");
         }
         let mut bad = octets;
         bad[6] = 9;
-        assert_eq!(decode(&bad, 0b10_0001), None, "an unknown verb");
+        assert_eq!(decode(&bad, 0b10_0001, 3), None, "an unknown verb");
     }
 
     #[test]

@@ -7,8 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::TextEncoder;
 
+use super::accounts::Register;
 use super::families::{Scrape, families};
-use super::{ACTIONS, Shard};
+use super::{ACTIONS, Account, AccountKind, Shard};
 
 /// One feed's gauges, set when a generation is published.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -38,6 +39,8 @@ pub struct Gauges {
     pub upstreams: Vec<String>,
     /// Octets of the compiled index.
     pub index_bytes: u64,
+    /// The accounts that tenants in force are counted in, each once.
+    pub accounts: Vec<Account>,
     /// Reloads that changed nothing because they failed, since the start.
     pub reload_failures: u64,
 }
@@ -91,6 +94,8 @@ pub struct Metrics {
     shards: Vec<Arc<Shard>>,
     /// Swapped whole at each publication.
     published: Mutex<Published>,
+    /// Where tenants and sectors are counted, once and for all.
+    register: Mutex<Register>,
     /// Asked at each scrape.
     live: Box<dyn Fn() -> LiveFigures + Send + Sync>,
     /// When this was made.
@@ -108,7 +113,7 @@ impl Metrics {
     #[must_use]
     pub fn new(shards: Vec<Arc<Shard>>, live: Box<dyn Fn() -> LiveFigures + Send + Sync>) -> Self {
         let started_at_secs = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self { shards, published: Mutex::default(), live, started_at_secs }
+        Self { shards, published: Mutex::default(), register: Mutex::default(), live, started_at_secs }
     }
 
     /// Takes the figures of a publication. A feed keeps its hits by name when its place in the order changes; what a worker counts between
@@ -120,6 +125,14 @@ impl Metrics {
             Place { carried, base: self.counted(index) }
         });
         *published = Published { places: places.collect(), gauges };
+    }
+
+    /// Where the tenant or sector `name` is counted, room made for it in every shard; `None` once [`ACCOUNTS_MAX`](super::ACCOUNTS_MAX) were
+    /// opened.
+    pub fn account(&self, kind: AccountKind, name: &str) -> Option<u16> {
+        let place = self.register.lock().unwrap_or_else(PoisonError::into_inner).place(kind, name)?;
+        self.shards.iter().for_each(|shard| shard.open_account(place));
+        Some(place)
     }
 
     /// The last publication's figures.
@@ -195,7 +208,7 @@ fn resident_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{LATENCY_BOUNDS_SECS, Outcome, RCODES, Transport};
+    use crate::metrics::{LATENCY_BOUNDS_SECS, Outcome, ProxyRefused, RCODES, Transport};
 
     fn feed(name: &str) -> FeedFigures {
         FeedFigures { name: name.to_owned(), ..FeedFigures::default() }
@@ -216,9 +229,20 @@ mod tests {
                 shard.upstream(0).observe_latency(micros);
             }
             shard.zone_unready.add(weight);
+            shard.proxy_refused(ProxyRefused::Missing).add(3 * weight);
         }
         let live = LiveFigures { cache_bytes: 11, cache_entries: 12, in_flight: 13 };
         let metrics = Metrics::new(shards.to_vec(), Box::new(move || live));
+        let accounts =
+            [(AccountKind::Tenant, "acme"), (AccountKind::Sector, "energy"), (AccountKind::Tenant, "default")].map(
+                |(kind, name)| Account { kind, name: name.to_owned(), place: metrics.account(kind, name).unwrap() },
+            );
+        for (shard, weight) in shards.iter().zip([1, 100]) {
+            shard.account(0).unwrap().queries.add(50 * weight);
+            shard.account(0).unwrap().sunk.add(weight);
+            shard.account(1).unwrap().observed.add(2 * weight);
+            shard.tenant_denied.add(weight);
+        }
         metrics.published().gauges = Gauges {
             generation: 4,
             feeds: vec![
@@ -234,6 +258,7 @@ mod tests {
             ],
             upstreams: vec!["192.0.2.53:53".to_owned(), "[2001:db8::53]:53".to_owned()],
             index_bytes: 4096,
+            accounts: accounts.to_vec(),
             reload_failures: 1,
         };
         metrics
@@ -276,14 +301,15 @@ mod tests {
     }
 
     #[test]
-    fn only_feeds_and_upstreams_are_free_text() {
+    fn only_the_operators_names_are_free_text() {
         let fixed_words: Vec<&str> = Transport::ALL
             .iter()
             .map(|(_, label)| *label)
             .chain(Outcome::ALL.iter().map(|(_, label)| *label))
+            .chain(ProxyRefused::ALL.iter().map(|(_, label)| *label))
             .chain(RCODES)
             .chain(ACTIONS)
-            .chain(["local", "shared", "miss", "not-a-name", "too-long", "1.2.3", "+Inf"])
+            .chain(["allowed", "denied", "local", "shared", "miss", "not-a-name", "too-long", "1.2.3", "+Inf"])
             .collect();
         let bounds: Vec<String> = LATENCY_BOUNDS_SECS.iter().map(f64::to_string).collect();
         for line in fixed_text().lines().filter(|line| !line.starts_with('#')) {
@@ -293,7 +319,10 @@ mod tests {
                 let (label, value) = pair.split_once('=').unwrap();
                 let value = value.trim_matches('"');
                 let known = fixed_words.contains(&value) || bounds.iter().any(|bound| bound == value);
-                assert!(known || ["feed", "upstream"].contains(&label), "{line}: {label} is free text");
+                assert!(
+                    known || ["feed", "upstream", "tenant", "sector"].contains(&label),
+                    "{line}: {label} is free text"
+                );
             }
         }
     }

@@ -7,7 +7,10 @@ use prometheus::proto::{
 };
 
 use super::expose::{FeedFigures, Gauges, LiveFigures, Process};
-use super::{ACTIONS, LATENCY_BOUNDS_SECS, Outcome, RCODES, Shard, Transport, UPSTREAMS_MAX, UpstreamShard};
+use super::{
+    ACTIONS, AccountKind, AccountShard, LATENCY_BOUNDS_SECS, Outcome, ProxyRefused, RCODES, Shard, Transport,
+    UPSTREAMS_MAX, UpstreamShard,
+};
 
 /// What one scrape reads.
 pub(super) struct Scrape<'a> {
@@ -125,6 +128,7 @@ pub(super) fn families(scrape: &Scrape<'_>) -> Vec<MetricFamily> {
     put_queries(&mut out, scrape);
     put_feeds(&mut out, scrape);
     put_policy(&mut out, scrape);
+    put_tenants(&mut out, scrape);
     put_cache(&mut out, scrape);
     put_upstreams(&mut out, scrape);
     put_server(&mut out, scrape);
@@ -149,6 +153,14 @@ fn put_queries(out: &mut Families, scrape: &Scrape<'_>) {
         .enumerate()
         .map(|(index, &label)| (vec![("rcode", label)], scrape.sum(|shard| shard.replies(index).read())));
     out.counters("cenote_replies_total", "Replies sent to clients, by response code.", rcodes);
+    let refused = ProxyRefused::ALL
+        .iter()
+        .map(|&(reason, label)| (vec![("reason", label)], scrape.sum(|shard| shard.proxy_refused(reason).read())));
+    out.counters(
+        "cenote_proxy_refused_total",
+        "Datagrams dropped and connections closed because a PROXY header was there, or not, or not a good one, by reason.",
+        refused,
+    );
 }
 
 /// What each feed holds and does.
@@ -185,6 +197,35 @@ fn put_feeds(out: &mut Families, scrape: &Scrape<'_>) {
         "Loads of the feed that were refused, the older copy kept.",
         scrape.by_feed(|feed| feed.failures),
     );
+}
+
+/// What tenants and sectors ask, if they are counted at all.
+fn put_tenants(out: &mut Families, scrape: &Scrape<'_>) {
+    for (kind, label) in [(AccountKind::Tenant, "tenant"), (AccountKind::Sector, "sector")] {
+        for (figure, help, read) in [
+            (
+                "queries",
+                "Queries of clients that may ask",
+                (|account| account.queries.read()) as fn(&AccountShard) -> u64,
+            ),
+            ("sunk", "Queries that were sunk", |account| account.sunk.read()),
+            ("observed", "Queries that a feed that only observes would have decided", |account| {
+                account.observed.read()
+            }),
+        ] {
+            let own = scrape.gauges.accounts.iter().filter(|account| account.kind == kind);
+            let samples = own.map(|account| {
+                let count = scrape.sum(|shard| shard.account(account.place).map_or(0, read));
+                (vec![(label, account.name.as_str())], count)
+            });
+            out.counters(&format!("cenote_{label}_{figure}_total"), &format!("{help}, by {label}."), samples);
+        }
+    }
+    let names = [
+        (vec![("decision", "allowed")], scrape.sum(|shard| shard.tenant_allowed.read())),
+        (vec![("decision", "denied")], scrape.sum(|shard| shard.tenant_denied.read())),
+    ];
+    out.counters("cenote_tenant_names_total", "Queries that a tenant's own names decided.", names);
 }
 
 /// The policy as a whole.

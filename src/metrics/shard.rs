@@ -1,11 +1,12 @@
 //! [`Shard`]: one worker's counters. No other thread writes it, so no cache line is shared on the query path.
 
-use super::Counter;
+use super::accounts::Accounts;
+use super::{AccountShard, Counter};
 
 /// How many feeds' hits are counted; `index::FEEDS_MAX`.
 const FEEDS_MAX: usize = 128;
 /// How many upstreams are counted; `forward::UPSTREAMS_MAX`.
-pub const UPSTREAMS_MAX: usize = 16;
+pub const UPSTREAMS_MAX: usize = 64;
 
 /// How a query came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,10 +65,29 @@ impl Outcome {
     ];
 }
 
+/// Why what came was not taken for a query: a PROXY header was there, or not, or not a good one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyRefused {
+    /// A header of somebody who is not listed.
+    Stranger,
+    /// No header of somebody who is listed.
+    Missing,
+    /// A header that is not understood, or cut short.
+    Malformed,
+}
+
+impl ProxyRefused {
+    /// Every one, with its label.
+    pub const ALL: [(Self, &'static str); 3] =
+        [(Self::Stranger, "stranger"), (Self::Missing, "missing"), (Self::Malformed, "malformed")];
+}
+
 /// Labels of response codes, in `wire::Rcode::ALL`'s order.
-pub const RCODES: [&str; 8] = ["noerror", "formerr", "servfail", "nxdomain", "notimp", "refused", "other", "badvers"];
+pub const RCODES: [&str; 9] =
+    ["noerror", "formerr", "servfail", "nxdomain", "notimp", "refused", "yxdomain", "other", "badvers"];
 /// Labels of actions, in `policy::Action::ALL`'s order.
-pub const ACTIONS: [&str; 8] = ["sinkhole", "nxdomain", "nodata", "refused", "drop", "tcp-only", "passthru", "observe"];
+pub const ACTIONS: [&str; 9] =
+    ["sinkhole", "data", "nxdomain", "nodata", "refused", "drop", "tcp-only", "passthru", "observe"];
 /// Upper bounds of the upstream latency histogram, seconds; the last bucket is +Inf.
 pub const LATENCY_BOUNDS_SECS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0];
 
@@ -113,10 +133,18 @@ pub struct Shard {
     queries: [[Counter; Outcome::ALL.len()]; Transport::ALL.len()],
     /// Replies sent, by rcode.
     replies: [Counter; RCODES.len()],
+    /// Datagrams and connections refused for their PROXY header or the want of one, by reason.
+    proxy_refused: [Counter; ProxyRefused::ALL.len()],
     /// Hits by feed and action.
     feed_hits: Box<[[Counter; ACTIONS.len()]; FEEDS_MAX]>,
-    /// By upstream, in the configuration's order.
+    /// By tenant or sector.
+    accounts: Accounts,
+    /// By upstream, in the order of their first group's.
     upstreams: Box<[UpstreamShard; UPSTREAMS_MAX]>,
+    /// Names that a tenant's own list let through.
+    pub tenant_allowed: Counter,
+    /// Names that a tenant's own list sank.
+    pub tenant_denied: Counter,
     /// Answers found in the worker's own cache.
     pub cache_hits_local: Counter,
     /// Answers found in the shared cache.
@@ -145,7 +173,11 @@ impl Default for Shard {
         Self {
             queries: from_fn(|_| from_fn(|_| Counter::default())),
             replies: from_fn(|_| Counter::default()),
+            proxy_refused: from_fn(|_| Counter::default()),
             feed_hits: Box::new(from_fn(|_| from_fn(|_| Counter::default()))),
+            accounts: Accounts::default(),
+            tenant_allowed: Counter::default(),
+            tenant_denied: Counter::default(),
             upstreams: Box::new(from_fn(|_| UpstreamShard::default())),
             cache_hits_local: Counter::default(),
             cache_hits_shared: Counter::default(),
@@ -179,11 +211,29 @@ impl Shard {
         self.replies.get(rcode).unwrap_or(&NOWHERE)
     }
 
+    /// Datagrams and connections that were refused for `reason`.
+    #[must_use]
+    pub fn proxy_refused(&self, reason: ProxyRefused) -> &Counter {
+        self.proxy_refused.get(reason as usize).unwrap_or(&NOWHERE)
+    }
+
     /// Hits of the feed at place `feed` that ended in the `action`th of [`ACTIONS`].
     #[inline]
     #[must_use]
     pub fn feed_hits(&self, feed: usize, action: usize) -> &Counter {
         self.feed_hits.get(feed).and_then(|row| row.get(action)).unwrap_or(&NOWHERE)
+    }
+
+    /// Makes room for the account at `place`; before any query is counted there.
+    pub(super) fn open_account(&self, place: u16) {
+        self.accounts.open(place);
+    }
+
+    /// The counts of the account at `place`, if it was opened.
+    #[inline]
+    #[must_use]
+    pub fn account(&self, place: u16) -> Option<&AccountShard> {
+        self.accounts.get(place)
     }
 
     /// The counts of the upstream at place `upstream`; the last one's beyond.

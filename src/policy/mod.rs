@@ -1,16 +1,36 @@
-//! What happens to a match: feeds in order and their actions, over their [`Index`](crate::index::Index)es; immutable once built.
+//! What happens to a match, for whom, and why: feeds and their actions over their [`Index`](crate::index::Index)es, and tenants, each with its
+//! own order of them; immutable once built.
 //!
-//! [`Policy::decide`] allocates nothing and has no clock. [`Live`] is the one swap by which a new generation takes over.
+//! [`Judge`] decides; it allocates nothing and has no clock. [`Live`] is the one swap by which a new generation takes over.
 
-mod decide;
+mod feeds;
+mod garden;
+mod hearing;
+mod judge;
 mod live;
+#[cfg(test)]
+mod model;
+mod order;
 mod rebinding;
+mod tenant;
+mod territory;
+#[cfg(test)]
+mod tests;
+mod verdict;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-pub use decide::{Decision, Opinion, Policy, Reason, Verdict};
+pub use feeds::Policy;
+pub use garden::Garden;
+pub use judge::Judge;
 pub use live::{Live, Reader};
+pub use order::Order;
 pub use rebinding::Rebinding;
+pub use tenant::{BeforeLoad, DEFAULT_TENANT, Figures, Standing, TENANTS_MAX, Tenant, TenantConfig, Tenants};
+pub use territory::Territory;
+pub use verdict::{By, Decision, Opinion, Reason, Trigger, Verdict};
+
+pub use crate::index::Record;
 
 use serde::Deserialize;
 
@@ -18,8 +38,11 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
-    /// Answered with the sinkhole's addresses; NODATA for every other type.
+    /// Answered with the sinkhole's addresses, NODATA for every other type; or as an alias of the walled garden.
     Sinkhole,
+    /// Answered with the records that an RPZ entry brings; no feed's action as a whole.
+    #[serde(skip)]
+    Data,
     /// Answered that the name does not exist.
     Nxdomain,
     /// Answered that the name has no such record.
@@ -38,8 +61,9 @@ pub enum Action {
 
 impl Action {
     /// Every action, in the order metrics list them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Sinkhole,
+        Self::Data,
         Self::Nxdomain,
         Self::Nodata,
         Self::Refused,
@@ -54,6 +78,7 @@ impl Action {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Sinkhole => "sinkhole",
+            Self::Data => "data",
             Self::Nxdomain => "nxdomain",
             Self::Nodata => "nodata",
             Self::Refused => "refused",
@@ -83,16 +108,30 @@ pub struct FeedConfig {
     pub action: Option<Action>,
     /// Whether its passthru entries, or its passthru action, count.
     pub may_allow: bool,
+    /// Whether the names that an answer leads to are looked up in it.
+    pub check_targets: bool,
+    /// Whether the addresses in an answer are.
+    pub check_addresses: bool,
     /// What its names are answered with; `None`: as all others.
     pub sink: Option<SinkConfig>,
+}
+
+impl FeedConfig {
+    /// One of this name with nothing else said.
+    #[must_use]
+    pub const fn plain(name: String) -> Self {
+        Self { name, action: None, may_allow: false, check_targets: true, check_addresses: true, sink: None }
+    }
 }
 
 /// What a sunk name is answered with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SinkConfig {
-    /// For A; without one, NODATA.
+    /// The walled garden that sunk names are aliases of; without one they have the addresses themselves.
+    pub cname: Option<Garden>,
+    /// For A, the garden's if there is one; without one, NODATA, or the alias alone.
     pub ipv4: Option<Ipv4Addr>,
-    /// For AAAA; without one, NODATA.
+    /// For AAAA, the garden's if there is one; without one, NODATA, or the alias alone.
     pub ipv6: Option<Ipv6Addr>,
     /// TTL of the addresses and of negative answers, seconds.
     pub ttl_secs: u32,
@@ -105,6 +144,7 @@ pub struct SinkConfig {
 impl Default for SinkConfig {
     fn default() -> Self {
         Self {
+            cname: None,
             ipv4: Some(Ipv4Addr::UNSPECIFIED),
             ipv6: Some(Ipv6Addr::UNSPECIFIED),
             ttl_secs: 30,

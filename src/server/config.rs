@@ -84,6 +84,18 @@ impl AccessConfig {
     pub const NETWORKS_MAX: usize = 4096;
 }
 
+/// Who asks for others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProxyConfig {
+    /// Networks of load balancers, which put a PROXY header in front of whatever they send. None at first.
+    pub from: Vec<IpNet>,
+}
+
+impl ProxyConfig {
+    /// The most networks (a guess: a fleet has some dozen balancers).
+    pub const NETWORKS_MAX: usize = 1024;
+}
+
 impl Default for AccessConfig {
     /// Loopback, private and link-local networks (RFC 1122, 1918, 3927, 4193, 4291).
     fn default() -> Self {

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use tokio::sync::oneshot;
 
+use super::Client;
 use crate::cache::Key;
 use crate::forward::{Slot, TcpFailed};
 use crate::sys::Doorbell;
@@ -22,6 +23,8 @@ pub enum Letter {
     Query {
         /// What it is cached under.
         key: Key,
+        /// Who asked.
+        client: Client,
         /// The query.
         packet: Box<[u8]>,
         /// Where the reply goes; dropped without one if there is none.

@@ -1,8 +1,11 @@
 //! Sockets, workers, listeners, limits; and [`Responder`], which turns a packet into its reply without any of them.
 
 mod access;
+mod client;
 mod config;
 mod mailbox;
+mod networks;
+mod proxy;
 mod respond;
 mod rules;
 mod sink;
@@ -11,8 +14,10 @@ mod upstream;
 mod worker;
 
 pub use access::Access;
-pub use config::{AccessConfig, Config, LISTEN_MAX, Spread, WORKERS_MAX};
+pub use client::Client;
+pub use config::{AccessConfig, Config, LISTEN_MAX, ProxyConfig, Spread, WORKERS_MAX};
 pub use mailbox::{Letter, Mailbox, Post, mailbox};
+pub use proxy::{Proxies, ProxyHeader};
 pub use respond::{Miss, Outcome, Responder};
 pub use rules::Rules;
 pub use stream::{StreamParts, serve_streams};

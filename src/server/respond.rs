@@ -11,22 +11,19 @@
 //! Every packet ends in exactly one [`metrics::Outcome`](Counted); what is forwarded is counted when it is settled. The sink and
 //! worker-cache paths allocate nothing.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Rules;
 use super::sink::write_sunk;
+use super::{Client, Rules};
 use crate::cache::{Answer, Key, Local, Seed, Shared};
 use crate::forward::Failure;
-use crate::metrics::{Outcome as Counted, Shard, Transport};
-use crate::policy::{Action, Policy, Verdict, Via};
+use crate::metrics::{AccountShard, Outcome as Counted, Shard, Transport};
+use crate::policy::{Action, By, Judge, Record, SinkConfig, Verdict};
 use crate::wire::{CLASS_IN, Ede, Header, Query, Rcode, ReplyFlags, Writer, rtype};
 use crate::zone::ZoneAnswer;
 
 /// The TTL of the HINFO that answers ANY (RFC 8482 §4.2 leaves it open; an hour is usual).
 const ANY_TTL_SECS: u32 = 3600;
-/// All clients share one group of upstreams.
-const UPSTREAM_GROUP: u16 = 0;
 
 /// What is to be done about a packet.
 #[derive(Debug)]
@@ -71,24 +68,28 @@ pub struct Responder {
 }
 
 /// Why an upstream's answer is not given out.
-enum Objection {
-    /// A target in it is sunk.
-    Target {
-        /// By the feed at this place.
-        feed: usize,
+enum Objection<'r> {
+    /// It leads to what is sunk.
+    Listed {
+        /// By whose word.
+        by: By,
         /// What to answer.
         action: Action,
+        /// What [`Action::Data`] answers.
+        records: &'r [Record],
     },
     /// It gives a name of the outside an address of the inside.
     Rebinding,
 }
 
-/// A reply under way: the query, its generation, the room, and when.
+/// A reply under way: the query, its generation, its judge, the room, and when.
 struct Turn<'t, 'p> {
     /// How the query came.
     transport: Transport,
-    /// What it is judged by.
+    /// What is in force.
     rules: &'t Rules,
+    /// What it is judged by, for the client who asked.
+    judge: &'t Judge<'t>,
     /// What was asked.
     query: &'t Query<'p>,
     /// When, milliseconds.
@@ -120,12 +121,12 @@ impl Responder {
         &self.shard
     }
 
-    /// Climbs the ladder with `packet` of a client at `client`.
+    /// Climbs the ladder with `packet` of `client`.
     pub fn respond<'p>(
         &mut self,
         rules: &Rules,
         packet: &'p [u8],
-        client: IpAddr,
+        client: Client,
         now_ms: u64,
         out: &mut [u8],
     ) -> Outcome<'p> {
@@ -138,28 +139,32 @@ impl Responder {
             Ok(query) => query,
             Err(reply) => return reply.into(),
         };
-        let mut turn = Turn { transport: self.transport, rules, query: &query, now_ms, out };
+        let judge = &rules.judge(client, self.transport);
+        let mut turn = Turn { transport: self.transport, rules, judge, query: &query, now_ms, out };
+        if let Some(account) = self.account(judge) {
+            account.queries.bump();
+        }
         if let Some(reply) = self.answer_here(&mut turn) {
             return reply.into();
         }
-        let Some(policy) = rules.policy.as_deref() else {
-            return self.fail(&mut turn, Rcode::ServFail, Counted::NotReady, Ede::NOT_READY).into();
-        };
-        let decision = policy.decide(&query.qname, via(self.transport));
-        self.count_observed(decision.observed);
+        let decision = judge.query(&query.qname);
+        self.count_observed(judge, decision.observed);
         let allowed = match decision.verdict {
-            Verdict::Sunk { feed, action } => return self.sink(&mut turn, policy, feed.index(), action).into(),
-            Verdict::Allowed { feed } => {
-                self.shard.feed_hits(feed.index(), Action::Passthru as usize).bump();
+            Verdict::Sunk { by, action, records } => return self.sink(&mut turn, by, action, records).into(),
+            Verdict::Allowed(by) => {
+                self.count_decision(by, Action::Passthru);
                 true
             }
             Verdict::Unlisted => false,
         };
+        if !judge.is_ready() {
+            return self.fail(&mut turn, Rcode::ServFail, Counted::NotReady, Ede::NOT_READY).into();
+        }
         if let Some(reply) = self.answer_unasked(&mut turn) {
             return reply.into();
         }
-        let key = Key::of(&query, UPSTREAM_GROUP, &self.seed);
-        if let Some(reply) = self.answer_cached(&mut turn, policy, allowed, &key) {
+        let key = Key::of(&query, judge.tenant.upstream_group(), &self.seed);
+        if let Some(reply) = self.answer_cached(&mut turn, allowed, &key) {
             return reply.into();
         }
         Outcome::Forward(Miss { key, query })
@@ -171,7 +176,7 @@ impl Responder {
         rules: &Rules,
         header: Header,
         packet: &'p [u8],
-        client: IpAddr,
+        client: Client,
         out: &mut [u8],
     ) -> Result<Query<'p>, Option<usize>> {
         let query = Query::read(header, packet);
@@ -184,7 +189,7 @@ impl Responder {
             self.count_reply(rcode, reply)
         };
         // RFC 5358 §4: recursion is for one's own clients, known by their addresses; RFC 8914 §4.19.
-        if !rules.access.allows(client) {
+        if !rules.access.allows(client.address()) {
             return Err(refuse(Counted::Refused, Rcode::Refused, Some(Ede::PROHIBITED)));
         }
         // RFC 8906 §3.1.4: an unknown or unimplemented opcode gets NOTIMP.
@@ -248,46 +253,32 @@ impl Responder {
     }
 
     /// Rung 4: the worker's own answers, then everyone's.
-    fn answer_cached(
-        &mut self,
-        turn: &mut Turn<'_, '_>,
-        policy: &Policy,
-        allowed: bool,
-        key: &Key,
-    ) -> Option<Option<usize>> {
+    fn answer_cached(&mut self, turn: &mut Turn<'_, '_>, allowed: bool, key: &Key) -> Option<Option<usize>> {
         if let Some(answer) = self.local.get(key, turn.now_ms) {
             self.shard.cache_hits_local.bump();
-            return Some(self.answer(turn, policy, allowed, answer, Counted::Hit));
+            return Some(self.answer(turn, allowed, answer, Counted::Hit));
         }
         let Some(answer) = self.shared.get(key, turn.now_ms) else {
             self.shard.cache_misses.bump();
             return None;
         };
         self.shard.cache_hits_shared.bump();
-        let reply = self.answer(turn, policy, allowed, &answer, Counted::Hit);
+        let reply = self.answer(turn, allowed, &answer, Counted::Hit);
         self.local.put(key, answer, turn.now_ms);
         Some(reply)
     }
 
-    /// Writes an upstream's answer, unless a target in it is sunk.
-    fn answer(
-        &self,
-        turn: &mut Turn<'_, '_>,
-        policy: &Policy,
-        allowed: bool,
-        answer: &Answer,
-        outcome: Counted,
-    ) -> Option<usize> {
+    /// Writes an upstream's answer, unless it leads to what is sunk.
+    fn answer(&self, turn: &mut Turn<'_, '_>, allowed: bool, answer: &Answer, outcome: Counted) -> Option<usize> {
         // A passthru on the name asked exempts the whole answer.
-        let objection = if allowed { None } else { self.objection(turn, policy, answer) };
+        let objection = if allowed { None } else { self.objection(turn, answer) };
         match objection {
             None => {}
-            Some(Objection::Target { feed, action }) => return self.sink(turn, policy, feed, action),
+            Some(Objection::Listed { by, action, records }) => return self.sink(turn, by, action, records),
             Some(Objection::Rebinding) => {
                 self.count(turn.transport, Counted::Sunk);
                 self.shard.rebindings.bump();
-                let (rcode, reply) = write_sunk(turn.out, turn.query, policy.common_sink(), Action::Nodata)?;
-                return self.count_reply(rcode, reply);
+                return self.write_sunk(turn, turn.judge.sink(By::Tenant), Action::Nodata, &[]);
             }
         }
         self.count(turn.transport, outcome);
@@ -297,32 +288,32 @@ impl Responder {
         self.count_reply(Rcode::from_code(answer.rcode()), Some(written.octets))
     }
 
-    /// Why an answer is not given out: its first target that is sunk, or an address of the inside. One compare when this generation has looked
-    /// before and found nothing.
-    fn objection(&self, turn: &Turn<'_, '_>, policy: &Policy, answer: &Answer) -> Option<Objection> {
-        let generation = turn.rules.generation;
-        if answer.is_cleared(generation) {
+    /// Why an answer is not given out: the first name it leads to that is sunk, or an address of the inside. One compare when this generation
+    /// has looked before and found that no feed lists anything in it.
+    fn objection<'t>(&self, turn: &Turn<'t, '_>, answer: &Answer) -> Option<Objection<'t>> {
+        let (generation, judge) = (turn.rules.generation, turn.judge);
+        if answer.is_cleared(generation) && judge.shares_memo() {
             return None;
         }
         let (mut observed, mut listed) = (0, false);
-        for target in answer.targets() {
-            let decision = policy.decide(&target, via(turn.transport));
+        let stages = answer.targets().map(|target| judge.target(&target));
+        let stages = stages.chain(std::iter::once_with(|| judge.addresses(|| answer.addresses())));
+        let mut verdict = Verdict::Unlisted;
+        for decision in stages {
             observed |= decision.observed;
             listed |= decision.listed;
-            match decision.verdict {
-                Verdict::Sunk { feed, action } => {
-                    self.count_observed(observed);
-                    return Some(Objection::Target { feed: feed.index(), action });
-                }
-                Verdict::Allowed { .. } => {
-                    self.count_observed(observed);
-                    return None;
-                }
-                Verdict::Unlisted => {}
+            verdict = decision.verdict;
+            if verdict != Verdict::Unlisted {
+                break;
             }
         }
-        self.count_observed(observed);
-        if policy.rebinding().refuses(&turn.query.qname, answer.addresses()) {
+        self.count_observed(judge, observed);
+        match verdict {
+            Verdict::Sunk { by, action, records } => return Some(Objection::Listed { by, action, records }),
+            Verdict::Allowed(_) => return None,
+            Verdict::Unlisted => {}
+        }
+        if turn.rules.rebinding.refuses(&turn.query.qname, answer.addresses()) {
             return Some(Objection::Rebinding);
         }
         // Listed and yet not sunk: another client's query may fare otherwise, and who observes counts each.
@@ -332,19 +323,39 @@ impl Responder {
         None
     }
 
-    /// Answers as a feed said.
-    fn sink(&self, turn: &mut Turn<'_, '_>, policy: &Policy, feed: usize, action: Action) -> Option<usize> {
+    /// Answers as a feed, or the tenant, said.
+    fn sink(&self, turn: &mut Turn<'_, '_>, by: By, action: Action, records: &[Record]) -> Option<usize> {
         self.count(turn.transport, Counted::Sunk);
-        self.shard.feed_hits(feed, action as usize).bump();
-        self.count_truncated(action == Action::TcpOnly);
-        let (rcode, reply) = write_sunk(turn.out, turn.query, policy.sink(feed), action)?;
-        self.count_reply(rcode, reply)
+        self.count_decision(by, action);
+        if let Some(account) = self.account(turn.judge) {
+            account.sunk.bump();
+        }
+        self.write_sunk(turn, turn.judge.sink(by), action, records)
+    }
+
+    /// Writes the reply to a query for a sunk name, as long as the client takes it.
+    fn write_sunk(
+        &self,
+        turn: &mut Turn<'_, '_>,
+        sink: &SinkConfig,
+        action: Action,
+        records: &[Record],
+    ) -> Option<usize> {
+        let limit = turn.limit();
+        let sunk = write_sunk(turn.out.get_mut(..limit)?, turn.query, sink, action, records)?;
+        self.count_truncated(sunk.truncated);
+        self.count_reply(sunk.rcode, sunk.octets)
     }
 
     /// Writes the reply to a packet that was forwarded, now that it is settled; judged again, by today's rules. `None`: nothing to send.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "how it came and of whom, by what it is judged, what came of it, when, where to"
+    )]
     pub fn settle(
         &self,
         transport: Transport,
+        client: Client,
         rules: &Rules,
         packet: &[u8],
         result: &Result<Arc<Answer>, Failure>,
@@ -352,18 +363,16 @@ impl Responder {
         out: &mut [u8],
     ) -> Option<usize> {
         let query = Header::read(packet).and_then(|header| Query::read(header, packet).ok())?;
-        let mut turn = Turn { transport, rules, query: &query, now_ms, out };
-        let Some(policy) = rules.policy.as_deref() else {
-            return self.fail(&mut turn, Rcode::ServFail, Counted::NotReady, Ede::NOT_READY);
-        };
+        let judge = &rules.judge(client, transport);
+        let mut turn = Turn { transport, rules, judge, query: &query, now_ms, out };
         // Listed while it was in flight: sunk. What it was before, and who observed it, was counted then.
-        let allowed = match policy.decide(&query.qname, via(transport)).verdict {
-            Verdict::Sunk { feed, action } => return self.sink(&mut turn, policy, feed.index(), action),
-            Verdict::Allowed { .. } => true,
+        let allowed = match judge.query(&query.qname).verdict {
+            Verdict::Sunk { by, action, records } => return self.sink(&mut turn, by, action, records),
+            Verdict::Allowed(_) => true,
             Verdict::Unlisted => false,
         };
         match result {
-            Ok(answer) => self.answer(&mut turn, policy, allowed, answer, Counted::Forwarded),
+            Ok(answer) => self.answer(&mut turn, allowed, answer, Counted::Forwarded),
             Err(failure) => self.fail(&mut turn, Rcode::ServFail, Counted::Failed, failure.ede()),
         }
     }
@@ -424,21 +433,34 @@ impl Responder {
         }
     }
 
+    /// Counts what was decided, by whoever decided it.
+    #[inline]
+    fn count_decision(&self, by: By, action: Action) {
+        match by {
+            By::Feed(feed) => self.shard.feed_hits(feed.index(), action as usize).bump(),
+            By::Tenant if action == Action::Passthru => self.shard.tenant_allowed.bump(),
+            By::Tenant => self.shard.tenant_denied.bump(),
+        }
+    }
+
     /// Counts feeds that only observe.
     #[inline]
-    fn count_observed(&self, mut feeds: u128) {
+    fn count_observed(&self, judge: &Judge<'_>, mut feeds: u128) {
+        if feeds != 0
+            && let Some(account) = self.account(judge)
+        {
+            account.observed.bump();
+        }
         while feeds != 0 {
             self.shard.feed_hits(feeds.trailing_zeros() as usize, Action::Observe as usize).bump();
             feeds &= feeds - 1;
         }
     }
-}
 
-/// How policy sees a transport.
-const fn via(transport: Transport) -> Via {
-    match transport {
-        Transport::Udp => Via::Datagram,
-        Transport::Tcp => Via::Stream,
+    /// Where the tenant who asks is counted, if it is.
+    #[inline]
+    fn account(&self, judge: &Judge<'_>) -> Option<&AccountShard> {
+        self.shard.account(judge.tenant.account()?)
     }
 }
 

@@ -6,12 +6,12 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::io::{self, Cursor};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
@@ -19,8 +19,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::mailbox::{Letter, Post};
+use super::proxy::{ProxyHeader, identify};
 use super::worker::Clock;
-use super::{Config, Outcome, Responder, Rules};
+use super::{Client, Config, Outcome, Responder, Rules};
 use crate::metrics::{Outcome as Counted, Transport};
 use crate::policy::Live;
 use crate::wire::{Ede, HEADER_OCTETS, STREAM_OCTETS_MAX};
@@ -94,11 +95,11 @@ pub async fn serve_streams(
     let permits = Arc::new(Semaphore::new(parts.config.tcp_connections_max));
     let clients = PerClient::default();
     let mut tasks = JoinSet::new();
-    for listener in listeners {
+    for (place, listener) in listeners.into_iter().enumerate() {
         match TcpListener::from_std(listener) {
             Ok(listener) => {
                 let (permits, clients) = (Arc::clone(&permits), Arc::clone(&clients));
-                tasks.spawn(accept(listener, Arc::clone(&parts), permits, clients, stop.clone()));
+                tasks.spawn(accept(listener, place, Arc::clone(&parts), permits, clients, stop.clone()));
             }
             Err(error) => tracing::error!(%error, "a TCP listener could not be served"),
         }
@@ -106,9 +107,10 @@ pub async fn serve_streams(
     while tasks.join_next().await.is_some() {}
 }
 
-/// Accepts connections of one listener.
+/// Accepts connections of the listener at `place`.
 async fn accept(
     listener: TcpListener,
+    place: usize,
     parts: Arc<StreamParts>,
     permits: Arc<Semaphore>,
     clients: PerClient,
@@ -125,8 +127,12 @@ async fn accept(
             Ok((stream, peer)) => {
                 // Over the limit: closed at once, which a client understands (RFC 7766 §6.2.2 lets us).
                 let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
-                let most = parts.config.tcp_connections_per_client_max;
-                let Some(seat) = Seat::take(&clients, peer.ip().to_canonical(), most, permit) else { continue };
+                let client = Client::direct(peer.ip(), place);
+                // A connection keeps what it began with, whatever a reload says meanwhile.
+                let peer = Peer { client, listed: parts.rules.load().proxies.lists(client.address()) };
+                // A load balancer's connections are those of many clients: only the limit on all connections holds it.
+                let most = if peer.listed { usize::MAX } else { parts.config.tcp_connections_per_client_max };
+                let Some(seat) = Seat::take(&clients, client.address(), most, permit) else { continue };
                 connections.spawn(converse(stream, peer, seat, Arc::clone(&parts), stop.clone()));
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -140,37 +146,77 @@ async fn accept(
     }
 }
 
-/// One connection, from its first query to its end.
-async fn converse(
-    stream: TcpStream,
-    peer: SocketAddr,
-    seat: Seat,
-    parts: Arc<StreamParts>,
-    stop: watch::Receiver<bool>,
-) {
+/// The other end of a connection.
+#[derive(Clone, Copy)]
+struct Peer {
+    /// Its own identity.
+    client: Client,
+    /// Whether a PROXY header must come first.
+    listed: bool,
+}
+
+/// One connection, from its first octet to its end.
+async fn converse(stream: TcpStream, peer: Peer, seat: Seat, parts: Arc<StreamParts>, mut stop: watch::Receiver<bool>) {
     // Small replies leave at once; failing that they leave a little later.
     stream.set_nodelay(true).ok();
-    let (reader, writer) = stream.into_split();
+    let (mut reader, writer) = stream.into_split();
     let idle = Duration::from_secs(u64::from(parts.config.tcp_idle_secs));
+    let responder = (parts.responder)();
+    let Some((client, begun)) = begin(&mut reader, peer, &responder, idle, &mut stop).await else { return };
+    let reader = Cursor::new(begun).chain(reader);
     let (replies, outgoing) = mpsc::channel(IN_FLIGHT_MAX);
     let mut writing = JoinSet::new();
     writing.spawn(write_replies(writer, outgoing, idle));
-    read_queries(reader, peer.ip().to_canonical(), &parts, replies, idle, stop).await;
+    read_queries(reader, client, responder, &parts, replies, idle, stop).await;
     // The last reply's sender is gone: the writer ends by itself, each write within the idle time.
     while writing.join_next().await.is_some() {}
     drop(seat);
 }
 
+/// Reads how a connection begins: who asks, and what was read of the first query. `None`: it is to be closed, and counted if it was refused.
+async fn begin(
+    reader: &mut OwnedReadHalf,
+    peer: Peer,
+    responder: &Responder,
+    idle: Duration,
+    stop: &mut watch::Receiver<bool>,
+) -> Option<(Client, Vec<u8>)> {
+    let mut octets = Vec::new();
+    let reading = async {
+        while let ProxyHeader::Partial { more } = ProxyHeader::read(&octets) {
+            // Ended, or failed: what is there is judged as it is.
+            if !matches!(reader.take(more as u64).read_buf(&mut octets).await, Ok(1..)) {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        // Silent for too long: likewise.
+        _ = timeout(idle, reading) => {}
+        _ = stop.wait_for(|&stopping| stopping) => return None,
+    }
+    if octets.is_empty() {
+        return None;
+    }
+    match identify(peer.listed, peer.client, &octets) {
+        Ok((client, behind)) => Some((client, behind.to_vec())),
+        Err(reason) => {
+            responder.shard().proxy_refused(reason).bump();
+            None
+        }
+    }
+}
+
 /// Reads queries and answers or forwards each, until the client ends, falls silent, or sends what is no message.
 async fn read_queries(
-    mut reader: OwnedReadHalf,
-    client: IpAddr,
+    mut reader: impl AsyncRead + Unpin,
+    client: Client,
+    mut responder: Responder,
     parts: &Arc<StreamParts>,
     replies: mpsc::Sender<Box<[u8]>>,
     idle: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut responder = (parts.responder)();
     let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
     let mut waiting = JoinSet::new();
     loop {
@@ -221,13 +267,13 @@ thread_local! {
 }
 
 /// Climbs the ladder with one query.
-fn answer(responder: &mut Responder, parts: &StreamParts, client: IpAddr, packet: &[u8]) -> Answered {
+fn answer(responder: &mut Responder, parts: &StreamParts, client: Client, packet: &[u8]) -> Answered {
     let rules = parts.rules.load();
     ROOM.with_borrow_mut(|room| {
         let octets = match responder.respond(&rules, packet, client, parts.clock.now_ms(), room) {
             Outcome::Silence => None,
             Outcome::Reply(octets) => Some(octets),
-            Outcome::Forward(miss) => match hand_over(parts, miss.key, packet) {
+            Outcome::Forward(miss) => match hand_over(parts, client, miss.key, packet) {
                 Some(answer) => return Answered::Later(answer),
                 None => responder.turn_away(Transport::Tcp, &miss.query, Counted::Overload, Ede::OTHER, room),
             },
@@ -237,15 +283,20 @@ fn answer(responder: &mut Responder, parts: &StreamParts, client: IpAddr, packet
 }
 
 /// Hands a miss to the worker its key belongs to, so that equal questions meet there; `None` when its mailbox is full.
-fn hand_over(parts: &StreamParts, key: crate::cache::Key, packet: &[u8]) -> Option<oneshot::Receiver<Box<[u8]>>> {
+fn hand_over(
+    parts: &StreamParts,
+    client: Client,
+    key: crate::cache::Key,
+    packet: &[u8],
+) -> Option<oneshot::Receiver<Box<[u8]>>> {
     let place = usize::try_from(key.hash() % (parts.posts.len() as u64).max(1)).ok()?;
     let (reply, answer) = oneshot::channel();
-    let taken = parts.posts.get(place)?.put(Letter::Query { key, packet: packet.into(), reply });
+    let taken = parts.posts.get(place)?.put(Letter::Query { client, key, packet: packet.into(), reply });
     taken.then_some(answer)
 }
 
 /// Reads one length-led message (RFC 1035 §4.2.2).
-async fn read_message(reader: &mut OwnedReadHalf) -> io::Result<Vec<u8>> {
+async fn read_message(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let length = usize::from(reader.read_u16().await?);
     if length < HEADER_OCTETS {
         return Err(io::ErrorKind::InvalidData.into());

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::mailbox::{Letter, Mailbox};
 use super::upstream::{TcpAsk, UpstreamSockets};
-use super::{Outcome, Responder, Rules};
+use super::{Client, Outcome, Responder, Rules};
 use crate::cache::Key;
 use crate::forward::{Effect, Event, Forward, Refused};
 use crate::metrics::{Outcome as Counted, Transport};
@@ -54,7 +54,7 @@ impl Clock {
     }
 }
 
-/// Who waits for a forwarded query.
+/// Where the reply to a forwarded query goes.
 #[derive(Debug)]
 enum Asker {
     /// A client's datagram.
@@ -74,6 +74,8 @@ pub struct Waiter {
     /// The query.
     packet: Box<[u8]>,
     /// Who asked.
+    client: Client,
+    /// Where the reply goes.
     asker: Asker,
 }
 
@@ -263,9 +265,18 @@ impl Worker {
         let rules = rules.load();
         for index in 0..count {
             let asked = inbox.packet(index).zip(inbox.peer(index).filter(Peer::is_answerable));
-            let Some((packet, peer, client)) = asked.and_then(|(packet, peer)| Some((packet, peer, peer.ip()?))) else {
+            let Some((datagram, peer, address)) = asked.and_then(|(packet, peer)| Some((packet, peer, peer.ip()?)))
+            else {
                 responder.count(Transport::Udp, Counted::Dropped);
                 continue;
+            };
+            let (client, packet) = match rules.proxies.identify(Client::direct(address, listener), datagram) {
+                Ok(identified) => identified,
+                Err(reason) => {
+                    responder.shard().proxy_refused(reason).bump();
+                    responder.count(Transport::Udp, Counted::Dropped);
+                    continue;
+                }
             };
             if outbox.room().is_none() {
                 responder.shard().send_failures.add(outbox.flush(socket.as_fd()) as u64);
@@ -275,7 +286,7 @@ impl Worker {
                 Outcome::Silence => None,
                 Outcome::Reply(octets) => Some(octets),
                 Outcome::Forward(miss) => {
-                    let waiter = Waiter { packet: packet.into(), asker: Asker::Datagram { listener, peer } };
+                    let waiter = Waiter { packet: packet.into(), client, asker: Asker::Datagram { listener, peer } };
                     let refused = forward.on_query(miss.key, waiter, now_ms, effects).err()?;
                     let (outcome, ede) = turned_away(&refused);
                     responder.turn_away(Transport::Udp, &miss.query, outcome, ede, room)
@@ -327,7 +338,10 @@ impl Worker {
     fn open(&mut self, letter: Letter) {
         let now_ms = self.parts.clock.now_ms();
         match letter {
-            Letter::Query { key, packet, reply } => self.forward_stream(key, packet, reply, now_ms),
+            Letter::Query { client, key, packet, reply } => {
+                let waiter = Waiter { packet, client, asker: Asker::Stream(reply) };
+                self.forward_stream(key, waiter, now_ms);
+            }
             Letter::Reply { slot, result } => {
                 self.parts.forward.on_tcp_reply(
                     slot,
@@ -341,12 +355,12 @@ impl Worker {
     }
 
     /// Forwards a stream's miss.
-    fn forward_stream(&mut self, key: Key, packet: Box<[u8]>, reply: oneshot::Sender<Box<[u8]>>, now_ms: u64) {
-        let waiter = Waiter { packet: packet.clone(), asker: Asker::Stream(reply) };
+    fn forward_stream(&mut self, key: Key, waiter: Waiter, now_ms: u64) {
         let Err(refused) = self.parts.forward.on_query(key, waiter, now_ms, &mut self.effects) else { return };
-        let Some(query) = Header::read(&packet).and_then(|header| Query::read(header, &packet).ok()) else { return };
         let (outcome, ede) = turned_away(&refused);
         let (Refused::Full { waiter } | Refused::NoUpstream { waiter }) = refused;
+        let packet = &*waiter.packet;
+        let Some(query) = Header::read(packet).and_then(|header| Query::read(header, packet).ok()) else { return };
         let octets = self.parts.responder.turn_away(Transport::Tcp, &query, outcome, ede, &mut self.stream_room);
         send_to_stream(waiter.asker, octets.and_then(|octets| self.stream_room.get(..octets)));
     }
@@ -411,7 +425,7 @@ impl Worker {
                 }
                 let Some(room) = outbox.room() else { return };
                 if let Some(octets) =
-                    parts.responder.settle(Transport::Udp, rules, &waiter.packet, result, now_ms, room)
+                    parts.responder.settle(Transport::Udp, waiter.client, rules, &waiter.packet, result, now_ms, room)
                 {
                     outbox.commit(octets, &peer);
                 }
@@ -419,6 +433,7 @@ impl Worker {
             asker @ Asker::Stream(_) => {
                 let octets = parts.responder.settle(
                     Transport::Tcp,
+                    waiter.client,
                     rules,
                     &waiter.packet,
                     result,

@@ -9,7 +9,7 @@ mod write;
 
 pub use query::{Edns, Header, Query, QueryError};
 pub use records::{Question, Record, Records, RecordsError, Section, expand_name, read_question};
-pub use write::{Ede, ReplyFlags, Soa, Writer};
+pub use write::{Ede, Owner, ReplyFlags, Soa, Writer};
 
 /// Octets of a message header (RFC 1035 §4.1.1).
 pub const HEADER_OCTETS: usize = 12;
@@ -30,9 +30,15 @@ pub mod rtype {
     pub const HINFO: u16 = 13;
     pub const TXT: u16 = 16;
     pub const SIG: u16 = 24;
+    pub const KEY: u16 = 25;
     pub const AAAA: u16 = 28;
+    pub const NXT: u16 = 30;
     pub const DNAME: u16 = 39;
     pub const OPT: u16 = 41;
+    pub const DS: u16 = 43;
+    pub const RRSIG: u16 = 46;
+    pub const NSEC: u16 = 47;
+    pub const DNSKEY: u16 = 48;
     pub const SVCB: u16 = 64;
     pub const HTTPS: u16 = 65;
     pub const TKEY: u16 = 249;
@@ -58,6 +64,7 @@ pub enum Rcode {
     NxDomain = 3,
     NotImp = 4,
     Refused = 5,
+    YxDomain = 6,
     /// Any other that an upstream sent.
     Other = 15,
     BadVers = 16,
@@ -65,13 +72,14 @@ pub enum Rcode {
 
 impl Rcode {
     /// Every code we may send, in the order metrics list them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NoError,
         Self::FormErr,
         Self::ServFail,
         Self::NxDomain,
         Self::NotImp,
         Self::Refused,
+        Self::YxDomain,
         Self::Other,
         Self::BadVers,
     ];
@@ -86,6 +94,7 @@ impl Rcode {
             3 => Self::NxDomain,
             4 => Self::NotImp,
             5 => Self::Refused,
+            6 => Self::YxDomain,
             16 => Self::BadVers,
             _ => Self::Other,
         }
@@ -101,6 +110,7 @@ impl Rcode {
             Self::NxDomain => "nxdomain",
             Self::NotImp => "notimp",
             Self::Refused => "refused",
+            Self::YxDomain => "yxdomain",
             Self::Other => "other",
             Self::BadVers => "badvers",
         }

@@ -6,6 +6,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{CLASS_IN, HEADER_OCTETS, Header, Query, Rcode, UDP_OCTETS_MAX, rtype};
+use crate::name::NAME_OCTETS_MAX;
 
 /// An Extended DNS Error's INFO-CODE (RFC 8914 §4; IANA registry).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,8 +64,17 @@ pub struct Writer<'o> {
     counts: [u16; 3],
 }
 
-/// A pointer to the question's name, which always starts at octet 12 (RFC 1035 §4.1.4).
-const QNAME_POINTER: u16 = 0xc00c;
+/// Whose a record is: a pointer to a name that is written already (RFC 1035 §4.1.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner(u16);
+
+impl Owner {
+    /// The question's name, which always starts at octet 12.
+    pub const QNAME: Self = Self(POINTER | 12);
+}
+
+/// The two bits that tell a pointer from a label (RFC 1035 §4.1.4); the rest is where it points.
+const POINTER: u16 = 0xc000;
 
 impl<'o> Writer<'o> {
     /// Starts a reply to `query`: header and question.
@@ -116,36 +126,63 @@ impl<'o> Writer<'o> {
         self.put(&value.to_be_bytes());
     }
 
-    /// A record owned by the question's name, up to its RDATA.
+    /// A record up to its RDATA.
     #[inline]
-    fn record(&mut self, rtype: u16, ttl_secs: u32, rdata_octets: u16) {
-        self.put_u16(QNAME_POINTER);
+    fn record(&mut self, owner: Owner, rtype: u16, ttl_secs: u32, rdata_octets: u16) {
+        self.put_u16(owner.0);
         self.put_u16(rtype);
         self.put_u16(CLASS_IN);
         self.put(&ttl_secs.to_be_bytes());
         self.put_u16(rdata_octets);
     }
 
-    /// An A record for the name asked.
+    /// An A record.
     #[inline]
-    pub fn a(&mut self, address: Ipv4Addr, ttl_secs: u32) {
-        self.record(rtype::A, ttl_secs, 4);
+    pub fn a(&mut self, owner: Owner, address: Ipv4Addr, ttl_secs: u32) {
+        self.record(owner, rtype::A, ttl_secs, 4);
         self.put(&address.octets());
         self.counts[0] += 1;
     }
 
-    /// An AAAA record for the name asked.
+    /// An AAAA record.
     #[inline]
-    pub fn aaaa(&mut self, address: Ipv6Addr, ttl_secs: u32) {
-        self.record(rtype::AAAA, ttl_secs, 16);
+    pub fn aaaa(&mut self, owner: Owner, address: Ipv6Addr, ttl_secs: u32) {
+        self.record(owner, rtype::AAAA, ttl_secs, 16);
         self.put(&address.octets());
+        self.counts[0] += 1;
+    }
+
+    /// The CNAME of the name asked: the labels of `front`, without a root, then all of the name `back`. Its target, to own what follows; what is
+    /// over 255 octets is not written, as if it did not fit.
+    pub fn cname(&mut self, front: &[u8], back: &[u8], ttl_secs: u32) -> Owner {
+        let length = front.len() + back.len();
+        match u16::try_from(length).ok().filter(|_| length <= NAME_OCTETS_MAX) {
+            Some(length) => self.record(Owner::QNAME, rtype::CNAME, ttl_secs, length),
+            None => self.overflow = true,
+        }
+        // The front is the question's labels, but they end there in a name of their own: nothing of it can be pointed to.
+        let target = u16::try_from(self.at).ok().filter(|at| at & POINTER == 0);
+        self.overflow |= target.is_none();
+        self.put(front);
+        self.put(back);
+        self.counts[0] += 1;
+        target.map_or(Owner::QNAME, |at| Owner(POINTER | at))
+    }
+
+    /// A record of any type for the name asked, its RDATA as given.
+    pub fn answer(&mut self, rtype: u16, ttl_secs: u32, rdata: &[u8]) {
+        match u16::try_from(rdata.len()) {
+            Ok(length) => self.record(Owner::QNAME, rtype, ttl_secs, length),
+            Err(_) => self.overflow = true,
+        }
+        self.put(rdata);
         self.counts[0] += 1;
     }
 
     /// The HINFO that stands for ANY (RFC 8482 §4.2).
     pub fn hinfo_rfc8482(&mut self, ttl_secs: u32) {
         let rdata = b"\x07RFC8482\0";
-        self.record(rtype::HINFO, ttl_secs, 9);
+        self.record(Owner::QNAME, rtype::HINFO, ttl_secs, 9);
         self.put(rdata);
         self.counts[0] += 1;
     }
@@ -154,7 +191,7 @@ impl<'o> Writer<'o> {
     #[inline]
     pub fn soa(&mut self, soa: Soa) {
         // MNAME and RNAME: the root, which says nothing of anyone. SERIAL 1; REFRESH, RETRY, EXPIRE are for secondaries, of which there are none.
-        self.record(rtype::SOA, soa.ttl_secs, 22);
+        self.record(Owner::QNAME, rtype::SOA, soa.ttl_secs, 22);
         self.put(&[0, 0]);
         for field in [1, 3600, 600, 86_400, soa.ttl_secs] {
             self.put(&field.to_be_bytes());
@@ -240,7 +277,7 @@ mod tests {
         let mut out = [0; 512];
         let query = query();
         let mut writer = Writer::reply(&mut out, &query, Rcode::NoError, ReplyFlags::default());
-        writer.a(Ipv4Addr::new(192, 0, 2, 1), 30);
+        writer.a(Owner::QNAME, Ipv4Addr::new(192, 0, 2, 1), 30);
         writer.soa(Soa { ttl_secs: 30 });
         writer.opt(&query, Rcode::NoError, Some((Ede::BLOCKED, "Blocked")));
         let length = writer.finish().unwrap();
@@ -255,6 +292,28 @@ mod tests {
         let edns = message.edns.unwrap();
         assert!(edns.flags().dnssec_ok);
         assert_eq!(usize::from(edns.max_payload()), UDP_OCTETS_MAX);
+    }
+
+    #[test]
+    fn a_target_owns_what_follows() {
+        let mut out = [0; 512];
+        let query = query();
+        let mut writer = Writer::reply(&mut out, &query, Rcode::NoError, ReplyFlags::default());
+        let target = writer.cname(b"\x01a\x07ExamplE", b"\x06garden\x04test\0", 60);
+        writer.a(target, Ipv4Addr::new(192, 0, 2, 1), 60);
+        let length = writer.finish().unwrap();
+        let message = Message::from_vec(&out[..length]).unwrap();
+        let records: Vec<_> = message.answers.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            records,
+            ["a.ExamplE. 60 IN CNAME a.ExamplE.garden.test.", "a.ExamplE.garden.test. 60 IN A 192.0.2.1"]
+        );
+        let front = [1, b'a'].repeat(100);
+        for (back, fits) in [([1, b'b'].repeat(27), true), ([1, b'b'].repeat(28), false)] {
+            let mut writer = Writer::reply(&mut out, &query, Rcode::NoError, ReplyFlags::default());
+            writer.cname(&front, &[&back[..], &[0]].concat(), 60);
+            assert_eq!(writer.finish().is_some(), fits, "no name is over 255 octets");
+        }
     }
 
     #[test]
@@ -274,13 +333,13 @@ mod tests {
         let need = {
             let mut out = [0; 512];
             let mut writer = Writer::reply(&mut out, &query, Rcode::NoError, ReplyFlags::default());
-            writer.aaaa(Ipv6Addr::LOCALHOST, 30);
+            writer.aaaa(Owner::QNAME, Ipv6Addr::LOCALHOST, 30);
             writer.finish().unwrap()
         };
         for room in 0..need {
             let mut out = vec![0; room];
             let mut writer = Writer::reply(&mut out, &query, Rcode::NoError, ReplyFlags::default());
-            writer.aaaa(Ipv6Addr::LOCALHOST, 30);
+            writer.aaaa(Owner::QNAME, Ipv6Addr::LOCALHOST, 30);
             assert_eq!(writer.finish(), None, "{room} octets");
         }
     }

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::ZoneAnswer;
 use crate::name::{Name, NameKey};
-use crate::wire::{CLASS_IN, HEADER_OCTETS, Query, Rcode, ReplyFlags, Writer, rtype};
+use crate::wire::{CLASS_IN, HEADER_OCTETS, Owner, Query, Rcode, ReplyFlags, Writer, rtype};
 
 /// The DS type (RFC 4034 §5).
 pub(super) const DS: u16 = 43;
@@ -113,8 +113,8 @@ impl Special {
         let mut writer = Writer::reply(out, query, rcode, flags);
         match (query.qtype, self) {
             (_, Self::Nowhere) => put_soa(&mut writer, apex, 1),
-            (rtype::A, Self::Localhost) => writer.a(Ipv4Addr::LOCALHOST, TTL_SECS),
-            (rtype::AAAA, Self::Localhost) => writer.aaaa(Ipv6Addr::LOCALHOST, TTL_SECS),
+            (rtype::A, Self::Localhost) => writer.a(Owner::QNAME, Ipv4Addr::LOCALHOST, TTL_SECS),
+            (rtype::AAAA, Self::Localhost) => writer.aaaa(Owner::QNAME, Ipv6Addr::LOCALHOST, TTL_SECS),
             (PTR, Self::Loopback4 | Self::Loopback6) if at_node => put_ptr(&mut writer),
             (rtype::SOA, _) if at_apex => put_soa(&mut writer, apex, 0),
             (rtype::NS, _) if at_apex => put_ns(&mut writer, apex),

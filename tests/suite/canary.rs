@@ -19,7 +19,9 @@ const FEED: &str =
 
 /// A server on every path's settings.
 fn plan(upstreams: &[&Upstream]) -> Plan {
-    let zone = "$ORIGIN canary-rpz.\n@ 60 SOA ns host 1 2 3 4 5\ncanary-nx.test 60 CNAME .\n24.0.2.0.192.rpz-ip 60 CNAME .\ncanary-odd 60 A 1\n";
+    let zone = "$ORIGIN canary-rpz.\n@ 60 SOA ns host 1 2 3 4 5\ncanary-nx.test 60 CNAME .\n24.0.113.0.203.rpz-ip 60 CNAME .\n\
+                32.9.0.83.127.rpz-client-ip 60 CNAME .\ncanary-data.test 60 TXT canary\ncanary-alias.test 60 CNAME *.canary.\n\
+                canary-odd 60 A 1\n";
     Plan::new()
         .upstreams(upstreams)
         .zone("canary-zone.test", ZONE)
@@ -27,6 +29,10 @@ fn plan(upstreams: &[&Upstream]) -> Plan {
         .feed_with("rpz", zone, "format = 'rpz'")
         .feed_with("observed", "canary-observed.test\n", "action = 'observe'")
         .feed_with("silent", "canary-silent.test\n", "action = 'drop'")
+        .tenant(
+            "someone",
+            "networks = ['127.83.0.0/24']\nallow = ['canary-allowed.test']\ndeny = ['canary-denied.test']",
+        )
         .key("access", "allow = ['127.0.0.0/9']")
         .key("metrics", "listen = '127.0.0.1:0'")
         .key("admin", "socket = 'admin.sock'")
@@ -45,6 +51,10 @@ fn ask_everything(serving: &Serving) -> String {
             "deep.canary-listed.test",
             "canary-nx.test",
             "canary-observed.test",
+            "canary-data.test",
+            "canary-alias.test",
+            "canary-allowed.test",
+            "www.canary-denied.test",
             "ns.canary.canary-zone.test",
             "gone.canary.canary-zone.test",
             "alias.canary-zone.test",
@@ -126,7 +136,7 @@ fn no_name_and_no_client_in_anything_emitted() {
         ("canary-zone.test.zone", "@ 60 SOA canary\ncanary canary canary\n", "a zone is wrong"),
         (
             "cenote.toml",
-            "canary = 1\n[[zone]]\nname = 'canary..wrong'\nfile = 'canary'\n",
+            "canary = 1\n[[zone]]\nname = 'canary..wrong'\nfile = 'canary'\n[[tenant]]\nname = 't'\nnetworks = ['127.83.0.7', '127.83.0.7']\ndeny = ['canary..wrong']\n",
             "the configuration is wrong",
         ),
     ] {

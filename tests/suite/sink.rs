@@ -81,6 +81,42 @@ fn a_feeds_own_sinkhole_and_what_it_leaves_out() {
 }
 
 #[test]
+fn a_walled_garden_is_led_to_and_nobody_else_is_asked() {
+    let upstream = Upstream::start();
+    let own = "sinkhole = { cname = '*.garden.example', ttl-secs = 5 }";
+    let plan = Plan::new().upstreams(&[&upstream]).feed("ads", "listed.test\n").feed_with("own", "own.test\n", own);
+    let plan = plan.key("sinkhole", "cname = 'garden.example'").key("sinkhole", "ipv4 = '192.0.2.9'");
+    let house = plan.start();
+    let longest = format!("{0}.{0}.{0}.{1}.own.test", "a".repeat(61), "b".repeat(50));
+    let address = Some(IpAddr::from([192, 0, 2, 9]));
+    for (name, qtype, alias, addresses) in [
+        ("listed.test", "A", Some("garden.example."), address),
+        ("www.listed.test", "AAAA", Some("garden.example."), None),
+        ("listed.test", "MX", Some("garden.example."), None),
+        ("listed.test", "HTTPS", None, None),
+        ("alias-listed-test.fine.test", "A", Some("garden.example."), address),
+        ("own.test", "A", Some("own.test.garden.example."), None),
+        ("www.own.test", "TXT", Some("www.own.test.garden.example."), None),
+        (&longest, "A", None, None),
+    ] {
+        for via in BOTH {
+            let reply = house.ask(via, &Ask::new(name, qtype).edns(1232));
+            let (answers, what) = (&reply.message.answers, format!("{name} {qtype} {via:?} {reply:?}"));
+            let target = answers.first().map(|record| record.data.to_string());
+            assert_eq!(target.as_deref(), alias, "{what}");
+            let alias = alias.map(|alias| alias.parse().unwrap());
+            assert!(answers.iter().skip(1).all(|record| Some(&record.name) == alias.as_ref()), "{what}");
+            assert_eq!(reply.addresses(), Vec::from_iter(addresses), "{what}");
+            let want = if name == longest { ResponseCode::YXDomain } else { ResponseCode::NoError };
+            assert_eq!((reply.rcode(), reply.ede()), (want, Some((15, String::new()))), "{what}");
+            assert!(!reply.message.metadata.authentic_data && !reply.message.metadata.authoritative, "{what}");
+        }
+    }
+    assert_eq!(house.metric("cenote_replies_total{rcode=\"yxdomain\"}"), 2);
+    assert_eq!(upstream.asked().len(), 1, "the alias alone is not known to be sunk before");
+}
+
+#[test]
 fn the_first_feed_that_lists_a_name_decides() {
     let upstream = Upstream::start();
     let house = Plan::new()

@@ -6,7 +6,9 @@ mod adblock;
 mod hosts;
 mod owners;
 mod plain;
+mod rdata;
 mod rpz;
+mod trigger;
 mod zone_file;
 
 pub(super) use hosts::target;
@@ -94,27 +96,62 @@ fn bare_name(text: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::*;
-    use crate::index::{Verb, Verbs};
+    use std::net::Ipv6Addr;
 
-    /// What entries come of `text`, as `name` for the name and below, `=name` exact, `*.name` below, with the verb unless it is `Listed`.
+    use super::*;
+    use crate::index::{Record, Verb, Verbs};
+
+    /// What entries come of `text`, as `name` for the name and below, `=name` exact, `*.name` below, `Answer 192.0.2.0/24` a network, with
+    /// the verb unless it is `Listed`, and of records TTL, type and data.
     pub(in crate::feed) fn entries(sorted: &Sorted) -> Vec<String> {
+        let says = |verb: Verb| match verb {
+            Verb::Listed => String::new(),
+            Verb::Data(id) => format!(" {}", sorted.records(id).iter().map(show_record).collect::<Vec<_>>().join(", ")),
+            verb => format!(" {verb:?}"),
+        };
         let show = |key: &[u8], verbs: Verbs| {
-            let (mut rest, mut labels) = (key, Vec::new());
-            while let [length, tail @ ..] = rest {
-                labels.insert(0, String::from_utf8(tail[..usize::from(*length)].to_vec()).unwrap());
-                rest = &tail[usize::from(*length)..];
-            }
+            let mut labels = labels(key);
+            labels.reverse();
             let name = labels.join(".");
             match (verbs.at, verbs.below) {
-                (Some(a), Some(b)) if a == b => (name, a),
-                (Some(a), None) => (format!("={name}"), a),
-                (None, Some(b)) => (format!("*.{name}"), b),
-                other => panic!("{other:?}"),
+                (Some(a), Some(b)) if a == b => format!("{name}{}", says(a)),
+                (Some(a), Some(b)) => format!("={name}{} *.{}", says(a), says(b)),
+                (Some(a), None) => format!("={name}{}", says(a)),
+                (None, Some(b)) => format!("*.{name}{}", says(b)),
+                (None, None) => panic!("{name} says nothing"),
             }
         };
-        let shown = sorted.iter().map(|(key, verbs)| show(key, verbs));
-        shown.map(|(name, verb)| if verb == Verb::Listed { name } else { format!("{name} {verb:?}") }).collect()
+        let names = sorted.iter().map(|(key, verbs)| show(key, verbs));
+        let networks = sorted.networks().map(|(side, network, verbs)| {
+            let first = Ipv6Addr::from_bits(network.first());
+            let shown = first.to_ipv4_mapped().map_or_else(|| format!("{first}"), |ipv4| format!("{ipv4}"));
+            let front = if first.to_ipv4_mapped().is_some() { 96 } else { 0 };
+            format!("{side:?} {shown}/{}{}", network.prefix_len() - front, says(verbs.at.unwrap()))
+        });
+        names.chain(networks).collect()
+    }
+
+    /// Labels that are led by their lengths, as text; the root's is left out.
+    fn labels(octets: &[u8]) -> Vec<&str> {
+        let (mut rest, mut labels) = (octets, Vec::new());
+        while let [length @ 1..=u8::MAX, tail @ ..] = rest {
+            let (label, after) = tail.split_at(usize::from(*length));
+            labels.push(std::str::from_utf8(label).unwrap());
+            rest = after;
+        }
+        labels
+    }
+
+    /// An address and a target as they are written; of other types how many octets.
+    pub(super) fn show_record(record: &Record) -> String {
+        let Record { rtype, ttl_secs, rdata } = record;
+        match (*rtype, &rdata[..]) {
+            (1, &[a, b, c, d]) => format!("{ttl_secs} A {a}.{b}.{c}.{d}"),
+            (5, name) => format!("{ttl_secs} CNAME {}", labels(name).join(".")),
+            (16, text) => format!("{ttl_secs} TXT {}", text.len()),
+            (28, _) => format!("{ttl_secs} AAAA"),
+            (rtype, rdata) => format!("{ttl_secs} TYPE{rtype} {}", rdata.len()),
+        }
     }
 
     /// Reads each line alone: its entries, or the reason, or the bucket.

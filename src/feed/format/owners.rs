@@ -133,6 +133,16 @@ impl Owners {
         Ok(())
     }
 
+    /// The absolute name, without its final dot, that `token` stands for in a record's data; `None` if it is relative to what is not known.
+    pub(super) fn absolute(&self, token: &[u8]) -> Option<Vec<u8>> {
+        match (token, &self.origin) {
+            ([absolute @ .., b'.'], _) => Some(absolute.to_vec()),
+            (_, Origin::Absolute(origin)) => Some(join(token, origin)),
+            (_, Origin::Below(prefix)) => self.apex.as_ref().map(|apex| join(&join(token, prefix), apex)),
+            (_, Origin::Lost) => None,
+        }
+    }
+
     /// The SOA's owner is the apex, if it can be made absolute; the first SOA decides.
     pub(super) fn learn_apex(&mut self, token: Option<&[u8]>) {
         if !self.from_soa {
@@ -209,6 +219,33 @@ mod tests {
             ("a\\.b", Err(Reason::Character)),
         ] {
             assert_eq!(last(script), want.map(str::to_owned), "{script}");
+        }
+    }
+
+    #[test]
+    fn names_in_data_are_completed_where_the_origin_is_known() {
+        for (script, name, want) in [
+            ("", "a.", Some("a")),
+            ("", ".", Some("")),
+            ("", "a", None),
+            ("!@", "a", None),
+            ("!z.x.", "a", Some("a.z.x")),
+            ("!z.x. $b", "a", Some("a.b.z.x")),
+            ("!z.x. $b", "@", Some("b.z.x")),
+            ("$z.", "a", Some("a.z")),
+            ("$. !z", "a", Some("a")),
+            ("$z. $y.", "a", Some("a.y")),
+            ("$z. $b\\c", "a", None),
+        ] {
+            let mut owners = Owners::default();
+            for word in script.split(' ') {
+                match word.as_bytes() {
+                    [b'$', origin @ ..] => drop(owners.set_origin(Some(origin))),
+                    [b'!', soa @ ..] => owners.learn_apex(Some(soa)),
+                    _ => {}
+                }
+            }
+            assert_eq!(owners.absolute(name.as_bytes()), want.map(|want| want.as_bytes().to_vec()), "{script} {name}");
         }
     }
 

@@ -8,8 +8,10 @@ use super::Reason;
 /// The most physical lines one record may span: past it a parenthesis was forgotten, and the rest of the file must not vanish in it.
 /// A signed zone's longest records take some ten (a guess, doubled twice).
 const RECORD_LINES_MAX: usize = 64;
-/// The most tokens kept of a record: owner, TTL, class, type, the first of the data, and enough to see that more follow.
-const RECORD_TOKENS_MAX: usize = 8;
+/// The most tokens kept of a record: data of the most octets that records are taken of, as hexadecimal digits in words of eight.
+const RECORD_TOKENS_MAX: usize = 1024;
+/// The most octets kept of a record's tokens: the same data as `\DDD` escapes.
+const RECORD_TEXT_OCTETS_MAX: usize = 16_384;
 
 /// Where a line left the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub(super) struct ZoneFile {
     lines: usize,
     /// Whether the record began with white space: its owner is the last one's.
     indented: bool,
+    /// Whether there were more tokens than are kept.
+    cut: bool,
 }
 
 impl ZoneFile {
@@ -47,6 +51,7 @@ impl ZoneFile {
             self.text.clear();
             self.ends.clear();
             self.lines = 0;
+            self.cut = false;
             self.indented = matches!(line, [b' ' | b'\t', ..]);
         }
         self.lines += 1;
@@ -73,7 +78,12 @@ impl ZoneFile {
         self.indented
     }
 
-    /// The record's tokens, at most [`RECORD_TOKENS_MAX`], escapes as they stand.
+    /// Whether the record has more tokens than [`tokens`](Self::tokens) tells.
+    pub(super) const fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// The record's tokens, at most [`RECORD_TOKENS_MAX`] and [`RECORD_TEXT_OCTETS_MAX`], escapes as they stand.
     pub(super) fn tokens(&self) -> impl Iterator<Item = &[u8]> {
         let mut start = 0;
         self.ends.iter().map(move |&end| {
@@ -105,8 +115,20 @@ impl ZoneFile {
                 octet if octet.is_ascii_whitespace() => tail,
                 _ => {
                     let (token, after) = split_unescaped(rest, ends_token);
-                    self.keep(token);
-                    after
+                    match after {
+                        // RFC 9460 appendix A: `key="value"` is one token.
+                        [b'"', quoted @ ..] if token.ends_with(b"=") => {
+                            let (value, [_, after @ ..]) = split_unescaped(quoted, |octet| octet == b'"') else {
+                                return None;
+                            };
+                            self.keep(&[token, value].concat());
+                            after
+                        }
+                        _ => {
+                            self.keep(token);
+                            after
+                        }
+                    }
                 }
             };
         }
@@ -115,9 +137,11 @@ impl ZoneFile {
 
     /// Keeps a token if there is room.
     fn keep(&mut self, token: &[u8]) {
-        if self.ends.len() < RECORD_TOKENS_MAX {
+        if self.ends.len() < RECORD_TOKENS_MAX && self.text.len() + token.len() <= RECORD_TEXT_OCTETS_MAX {
             self.text.extend_from_slice(token);
             self.ends.push(self.text.len());
+        } else {
+            self.cut = true;
         }
     }
 }
@@ -172,7 +196,13 @@ mod tests {
             (r#"a TXT "b ; (c" d"#, &["a|TXT|b ; (c|d"]),
             (r#"a TXT "q\"q" "" x"#, &[r#"a|TXT|q\"q||x"#]),
             (r"a\;b\ c CNAME .", &[r"a\;b\ c|CNAME|."]),
-            ("@ SOA a. b. (1 ; serial\n  2 3\n 4 )5\nx CNAME .", &["open", "open", "@|SOA|a.|b.|1|2|3|4", "x|CNAME|."]),
+            (
+                "@ SOA a. b. (1 ; serial\n  2 3\n 4 )5\nx CNAME .",
+                &["open", "open", "@|SOA|a.|b.|1|2|3|4|5", "x|CNAME|."],
+            ),
+            (r#"a HTTPS 1 . alpn="h2,h3"b="#, &["a|HTTPS|1|.|alpn=h2,h3|b="]),
+            (r#"a HTTPS 1 . alpn="h2"#, &["syntax"]),
+            (r#"a TXT b"c"d"#, &["a|TXT|b|c|d"]),
             ("a CNAME(\n.)", &["open", "a|CNAME|."]),
             ("a ( b\n\"c\nd", &["open", "syntax", "d"]),
             ("a )", &["syntax"]),
@@ -180,6 +210,21 @@ mod tests {
             ("a \\", &["a|\\"]),
         ] {
             assert_eq!(read(text), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_long_record_the_front_is_kept_and_the_rest_is_told() {
+        let mut file = ZoneFile::default();
+        for (text, kept, cut) in [
+            (vec!["x"; RECORD_TOKENS_MAX].join(" "), RECORD_TOKENS_MAX, false),
+            (vec!["x"; RECORD_TOKENS_MAX + 1].join(" "), RECORD_TOKENS_MAX, true),
+            (vec!["x".repeat(4096); 4].join(" "), 4, false),
+            (vec!["x".repeat(4096); 5].join(" "), 4, true),
+            ("x".to_owned(), 1, false),
+        ] {
+            assert_eq!(file.line(text.as_bytes()), Ok(Step::Record));
+            assert_eq!((file.tokens().count(), file.is_cut()), (kept, cut), "{} octets", text.len());
         }
     }
 

@@ -264,6 +264,42 @@ impl Client {
         Reply::read(&self.receive_octets().expect("a reply, not the stream's end"))
     }
 
+    /// The next message; `None` if none comes for a long while.
+    pub fn receive_in_time(&mut self) -> Option<Reply> {
+        let mut octets = vec![0; 65_535];
+        let length = match self {
+            Self::Udp(socket) => socket.recv(&mut octets).ok()?,
+            Self::Tcp(stream) => {
+                let mut length = [0; 2];
+                stream.read_exact(&mut length).ok()?;
+                let length = usize::from(u16::from_be_bytes(length));
+                stream.read_exact(&mut octets[..length]).ok()?;
+                length
+            }
+        };
+        Some(Reply::read(&octets[..length]))
+    }
+
+    /// The message that is there already, if one is.
+    pub fn receive_at_once(&mut self) -> Option<Reply> {
+        let waits = match self {
+            Self::Udp(socket) => {
+                socket.set_nonblocking(true).unwrap();
+                let waits = socket.peek(&mut [0]);
+                socket.set_nonblocking(false).unwrap();
+                waits
+            }
+            Self::Tcp(stream) => {
+                stream.set_nonblocking(true).unwrap();
+                let waits = stream.peek(&mut [0]);
+                stream.set_nonblocking(false).unwrap();
+                waits
+            }
+        };
+        // A stream may have ended: that is no message.
+        if waits.is_ok_and(|octets| octets > 0) { self.receive_in_time() } else { None }
+    }
+
     /// Asks over a stream that may have been closed at once.
     pub fn try_ask(&mut self, ask: &Ask) -> Option<Reply> {
         if let Self::Tcp(stream) = self {

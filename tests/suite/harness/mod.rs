@@ -44,14 +44,21 @@ pub struct Plan {
     folder: TempDir,
     /// Lines by section.
     sections: BTreeMap<String, Vec<String>>,
-    /// `[[feed]]` and `[[zone]]`.
+    /// `[[feed]]`, `[[upstream-group]]` and `[[zone]]`.
     tables: String,
+    /// `[[tenant]]`.
+    tenants: String,
 }
 
 impl Plan {
     /// One with no upstream, no feed, and ports of the kernel's choice. Keys may be overridden with [`Self::key`].
     pub fn new() -> Self {
-        let plan = Self { folder: tempfile::tempdir().unwrap(), sections: BTreeMap::new(), tables: String::new() };
+        let plan = Self {
+            folder: tempfile::tempdir().unwrap(),
+            sections: BTreeMap::new(),
+            tables: String::new(),
+            tenants: String::new(),
+        };
         plan.key("server", "listen = ['127.0.0.1:0']")
             .key("server", "workers = 2")
             .key("server", "drain-secs = 1")
@@ -92,6 +99,24 @@ impl Plan {
         self
     }
 
+    /// A tenant.
+    pub fn tenant(mut self, name: &str, keys: &str) -> Self {
+        writeln!(self.tenants, "[[tenant]]\nname = '{name}'\n{keys}").unwrap();
+        self
+    }
+
+    /// Without tenants.
+    pub fn no_tenants(mut self) -> Self {
+        self.tenants.clear();
+        self
+    }
+
+    /// A group of upstreams.
+    pub fn group(mut self, name: &str, upstream: &Upstream) -> Self {
+        writeln!(self.tables, "[[upstream-group]]\nname = '{name}'\nservers = ['{}']", upstream.at).unwrap();
+        self
+    }
+
     /// A zone.
     pub fn zone(mut self, apex: &str, text: &str) -> Self {
         fs::write(self.folder.path().join(format!("{apex}.zone")), text).unwrap();
@@ -105,7 +130,7 @@ impl Plan {
         for (section, lines) in &self.sections {
             writeln!(text, "[{section}]\n{}", lines.join("\n")).unwrap();
         }
-        text + &self.tables
+        text + &self.tables + &self.tenants
     }
 
     /// Writes the configuration file and gives its path.
@@ -170,6 +195,16 @@ impl House {
     /// Asks over a socket of its own.
     pub fn ask(&self, via: Via, ask: &Ask) -> Reply {
         self.client(via).ask(ask)
+    }
+
+    /// A client of it at an address of its own.
+    pub fn client_at(&self, own: &str, via: Via) -> Client {
+        Client::from(own.parse().unwrap(), via, self.at)
+    }
+
+    /// Asks for a name's A from an address of its own over UDP.
+    pub fn a_from(&self, own: &str, qname: &str) -> Reply {
+        self.client_at(own, Via::Udp).ask(&Ask::a(qname))
     }
 
     /// Asks for a name's A over UDP.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `alias-a-b` | a CNAME to `a.b`, and the honest answer of that |
 //! | `alias2-a-b`, `alias3-a-b` | a CNAME to `alias-a-b`, or `alias2-a-b`, and so on |
+//! | `held-a-b` | the same as `alias-a-b`, at [`Upstream::release`] |
 //! | `service-a-b` | an HTTPS or SVCB whose target is `a.b`, to whoever asks for one; any other name's has the owner itself |
 //! | `inside` | an address of the inside, 10.0.0.1, or an HTTPS that hints at it |
 //! | `nx`, `nodata` | NXDOMAIN, or no record; with a SOA of 60 s |
@@ -152,7 +153,7 @@ impl Drop for Upstream {
 }
 
 /// A UDP and a TCP socket on one free port.
-fn pair() -> (UdpSocket, TcpListener) {
+pub fn pair() -> (UdpSocket, TcpListener) {
     for _ in 0..64 {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         if let Ok(listener) = TcpListener::bind(socket.local_addr().unwrap()) {
@@ -294,7 +295,7 @@ fn target(name: &str) -> Option<String> {
     let (label, rest) = name.split_once('.')?;
     let (alias, target) = label.split_once('-')?;
     match alias {
-        "alias" => Some(target.replace('-', ".")),
+        "alias" | "held" => Some(target.replace('-', ".")),
         "alias2" => Some(format!("alias-{target}.{rest}")),
         "alias3" => Some(format!("alias2-{target}.{rest}")),
         _ => None,
@@ -333,6 +334,7 @@ pub fn by_label(asked: &Asked) -> Step {
         ("big", Via::Tcp) => only(asked.answer(0, 200)),
         ("medium", _) => only(asked.answer(0, 40)),
         ("hold", _) => Step::Hold(one),
+        (held, _) if held.starts_with("held-") => Step::Hold(one),
         ("drop", _) => Step::Send(vec![]),
         ("secure", _) => only(asked.answer(AD, 1)),
         ("forged-id", _) => {

@@ -1,0 +1,274 @@
+//! [`Judge`]: what happens to one client's query, and to the answer it gets.
+//!
+//! ```text
+//! 1 query      the client's address and the name asked
+//! 2 target     each name that the answer leads to, in its order
+//! 3 addresses  those in the answer
+//! ```
+//!
+//! In each stage the tenant's own names come first, then its feeds in its order: the earliest that matches decides; inside a feed the client's
+//! address before the name, and the most specific entry. No allocation; a name that nothing lists costs a walk at most.
+
+use std::cmp::Reverse;
+use std::net::IpAddr;
+
+use super::hearing::{Hearing, Word};
+use super::tenant::Own;
+use super::{Action, By, Decision, Opinion, Policy, Reason, SinkConfig, Tenant, Trigger, Verdict, Via};
+use crate::index::{FeedId, Index, Row, Side, Verb};
+use crate::name::{LABELS_MAX, NameRef};
+
+/// Listed ancestors that the first try has room for; real lists nest two or three deep (a guess with room).
+const NEAR: usize = 8;
+
+/// A listed ancestor: its labels, who lists it how, and where.
+type Match<'r> = (usize, &'r Row, &'r Index);
+
+/// How early a network's word counts, the least first: its feed's rank, its length, the address in it.
+type Urgency = (u128, Reverse<u8>, u128);
+
+/// The rules as one client's query meets them. It has no `Debug`: the client is in it.
+#[derive(Clone, Copy)]
+pub struct Judge<'r> {
+    /// All feeds; `None` before the first load.
+    pub policy: Option<&'r Policy>,
+    /// Whose query it is.
+    pub tenant: &'r Tenant,
+    /// What is answered where neither the tenant nor a feed says.
+    pub sink: &'r SinkConfig,
+    /// Who asks.
+    pub client: IpAddr,
+    /// How it came.
+    pub via: Via,
+}
+
+impl<'r> Judge<'r> {
+    /// Whether names may be forwarded: the policy is loaded, or the tenant would rather not wait for it.
+    #[inline]
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        self.policy.is_some() || self.tenant.is_open_before_load()
+    }
+
+    /// Whether what no feed lists is let through, whoever asks: not if this tenant has names of its own.
+    #[inline]
+    #[must_use]
+    pub const fn shares_memo(&self) -> bool {
+        !self.tenant.has_own_names()
+    }
+
+    /// Stage 1: the name asked, and who asks.
+    #[inline]
+    #[must_use]
+    pub fn query(&self, name: &NameRef<'_>) -> Decision<'r> {
+        if let Some(own) = self.own(name) {
+            return own;
+        }
+        match self.policy {
+            Some(policy) if policy.may_list(name) || policy.lists_networks(Side::Client) => {
+                let mut hearing = Hearing::OPEN;
+                self.hear_client(policy, &mut hearing);
+                self.hear_name(policy, name, u128::MAX, &mut hearing);
+                hearing.close(self.tenant)
+            }
+            _ => Decision::UNLISTED,
+        }
+    }
+
+    /// Stage 2: a name that the answer leads to.
+    #[must_use]
+    pub fn target(&self, name: &NameRef<'_>) -> Decision<'r> {
+        if let Some(own) = self.own(name) {
+            return own;
+        }
+        let Some(policy) = self.policy.filter(|policy| policy.may_list(name)) else { return Decision::UNLISTED };
+        let mut hearing = Hearing::OPEN;
+        self.hear_name(policy, name, policy.check_targets(), &mut hearing);
+        hearing.close(self.tenant)
+    }
+
+    /// Stage 3: the answer's addresses, which `each` gives from the first on. Of one feed's networks the longest decides, of equally long ones
+    /// that with the lowest address (draft-vixie-dnsop-dns-rpz §5).
+    #[must_use]
+    pub fn addresses<I: Iterator<Item = IpAddr>>(&self, each: impl Fn() -> I) -> Decision<'r> {
+        let Some(policy) = self.policy.filter(|policy| policy.lists_networks(Side::Answer)) else {
+            return Decision::UNLISTED;
+        };
+        let (says, mut hearing) = (policy.check_addresses(), Hearing::OPEN);
+        // Each round hears one feed, the earliest that is left; hardly an answer has an address that any lists.
+        loop {
+            let mut earliest: Option<(Urgency, Word<'r>)> = None;
+            for address in each() {
+                let number = number(address);
+                policy.walk_networks(Side::Answer, address, |prefix_len, row, index| {
+                    hearing.listed = true;
+                    for word in self.words(policy, row, true, index) {
+                        let urgency = (word.bit, Reverse(prefix_len), number);
+                        let awaited = hearing.hears(word.bit) && says & word.feed.bit() != 0;
+                        let counts = awaited && word.reason != Reason::MayNotAllow;
+                        if counts && earliest.is_none_or(|(before, _)| urgency < before) {
+                            earliest = Some((urgency, word));
+                        }
+                    }
+                });
+            }
+            match earliest {
+                Some((_, word)) => hearing.hear(word),
+                None => return hearing.close(self.tenant),
+            }
+        }
+    }
+
+    /// What is answered when `by` sinks.
+    #[inline]
+    #[must_use]
+    pub fn sink(&self, by: By) -> &'r SinkConfig {
+        let of_feed = || match (by, self.policy) {
+            (By::Feed(feed), Some(policy)) => policy.sink(feed),
+            _ => None,
+        };
+        self.tenant.sink.as_ref().or_else(of_feed).unwrap_or(self.sink)
+    }
+
+    /// How many labels the tenant's own entry has that decides `name`, if one does.
+    #[must_use]
+    pub fn own_labels(&self, name: &NameRef<'_>) -> Option<usize> {
+        self.tenant.own.deepest(name).map(|(labels, _)| labels)
+    }
+
+    /// What each of the tenant's feeds says of a query, for `explain`: in the tenant's order; entries that may not allow are among them.
+    #[must_use]
+    pub fn opinions(&self, name: &NameRef<'_>) -> Vec<Opinion> {
+        let Some(policy) = self.policy else { return Vec::new() };
+        let mut said: Vec<(Trigger, Word<'_>)> = Vec::new();
+        policy.walk_networks(Side::Client, self.client, |prefix_len, row, index| {
+            said.extend(self.words(policy, row, true, index).map(|word| (Trigger::Client { prefix_len }, word)));
+        });
+        let mut matches = Vec::new();
+        for index in policy.indexes() {
+            index.walk(name, |labels, row| matches.push((labels, row, &**index)));
+        }
+        for (labels, row, index) in matches.into_iter().rev() {
+            for listing in row.listings() {
+                let trigger = Trigger::Name { labels, verbs: listing.verbs };
+                let words = self.words(policy, row, labels == name.labels(), index);
+                said.extend(words.filter(|word| word.feed == listing.feed).map(|word| (trigger, word)));
+            }
+        }
+        let mut heard = 0;
+        said.retain(|(_, word)| {
+            let speaks = word.bit & !heard != 0;
+            if word.reason != Reason::MayNotAllow {
+                heard |= word.bit;
+            }
+            speaks
+        });
+        said.sort_by_key(|(_, word)| word.bit);
+        said.into_iter().map(|(trigger, word)| Opinion { feed: word.feed, trigger, reason: word.reason }).collect()
+    }
+
+    /// What the tenant's own names say.
+    #[inline]
+    fn own(&self, name: &NameRef<'_>) -> Option<Decision<'r>> {
+        if !self.tenant.has_own_names() {
+            return None;
+        }
+        let (_, own) = self.tenant.own.deepest(name)?;
+        Some(Decision::own(match own {
+            Own::Allow => Verdict::Allowed(By::Tenant),
+            Own::Deny => Verdict::Sunk { by: By::Tenant, action: self.tenant.denial(), records: &[] },
+        }))
+    }
+
+    /// Hears what feeds say of the client's address.
+    #[inline]
+    fn hear_client(&self, policy: &'r Policy, hearing: &mut Hearing<'r>) {
+        // A feed is in one index only, so its own networks come longest first.
+        policy.walk_networks(Side::Client, self.client, |_, row, index| {
+            hearing.listed = true;
+            for word in self.words(policy, row, true, index) {
+                if hearing.hears(word.bit) {
+                    hearing.hear(word);
+                }
+            }
+        });
+    }
+
+    /// Hears what the feeds in the mask `says` have to say of a name.
+    #[inline]
+    fn hear_name(&self, policy: &'r Policy, name: &NameRef<'_>, says: u128, hearing: &mut Hearing<'r>) {
+        if self.hear_name_within::<NEAR>(policy, name, says, hearing).is_none() {
+            // As many as a name has ancestors always fit.
+            self.hear_name_within::<{ LABELS_MAX + 1 }>(policy, name, says, hearing);
+        }
+    }
+
+    /// As [`Self::hear_name`], with room for `N` listed ancestors; `None`, and nobody is heard, if there are more.
+    #[inline]
+    fn hear_name_within<const N: usize>(
+        &self,
+        policy: &'r Policy,
+        name: &NameRef<'_>,
+        says: u128,
+        hearing: &mut Hearing<'r>,
+    ) -> Option<()> {
+        let mut matches: [Option<Match<'r>>; N] = [None; N];
+        let mut count = 0_usize;
+        for index in policy.indexes() {
+            index.walk(name, |labels, row| {
+                if let Some(slot) = matches.get_mut(count) {
+                    *slot = Some((labels, row, index));
+                }
+                count += 1;
+            });
+        }
+        // A feed is in one index only, so its own matches come deepest first.
+        for &(depth, row, index) in matches.get(..count)?.iter().rev().flatten() {
+            hearing.listed = true;
+            for word in self.words(policy, row, depth == name.labels(), index) {
+                if hearing.hears(word.bit) && says & word.feed.bit() != 0 {
+                    hearing.hear(word);
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// What the feeds of a row say of the very name or network (`at`), or of what is below it.
+    #[inline]
+    fn words(&self, policy: &'r Policy, row: &'r Row, at: bool, index: &'r Index) -> impl Iterator<Item = Word<'r>> {
+        row.listings().iter().filter_map(move |listing| {
+            let (feed, verbs) = (listing.feed, listing.verbs);
+            let verb = if at { verbs.at } else { verbs.below }?;
+            let (bit, reason) = (self.tenant.order.bit(feed), self.reason(policy, feed, verb));
+            let records = match (reason, verb) {
+                (Reason::Sinks(Action::Data), Verb::Data(id)) => index.records(id),
+                _ => &[],
+            };
+            Some(Word { feed, bit, reason, records })
+        })
+    }
+
+    /// What `verb` of `feed` comes to for this tenant, over this transport.
+    #[inline]
+    fn reason(&self, policy: &Policy, feed: FeedId, verb: Verb) -> Reason {
+        let reason = match (policy.reason(feed, verb), self.tenant.action) {
+            (Reason::Sinks(_), Some(Action::Observe)) => Reason::Observes,
+            (Reason::Sinks(_), Some(action)) => Reason::Sinks(action),
+            (reason, _) => reason,
+        };
+        match reason {
+            // Letting through would end policy, which is a power; so later feeds are asked.
+            Reason::Sinks(Action::TcpOnly) if self.via == Via::Stream => Reason::Cancels,
+            reason => reason,
+        }
+    }
+}
+
+/// An address as a number; IPv4 is `::ffff:a.b.c.d`.
+const fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(four) => four.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(six) => six.to_bits(),
+    }
+}
