@@ -6,7 +6,7 @@ mod names;
 
 use std::hint::black_box;
 
-use cenote::feed::{TextFormat, read_text};
+use cenote::feed::{Terms, TextFormat, read_text};
 use cenote::index::{Index, Kept, Part};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -16,7 +16,7 @@ const LISTED: usize = 100_000;
 fn build(criterion: &mut Criterion) {
     let text = names::listed(LISTED).join("\n");
     let hosts: String = text.lines().flat_map(|name| ["0.0.0.0 ", name, "\n"]).collect();
-    let (sorted, report) = read_text(text.as_bytes(), TextFormat::Plain, false).unwrap();
+    let (sorted, report) = read_text(text.as_bytes(), TextFormat::Plain, &Terms::default()).unwrap();
     assert_eq!(report.refused_total(), 0, "made-up names are names");
     let entries = sorted.len() as u64;
     let index = || Index::build(&Part::in_order(&[("feed", entries, Kept::New(&sorted))]), &mut |_| ()).unwrap();
@@ -26,8 +26,9 @@ fn build(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("build");
     group.sample_size(10).throughput(Throughput::Elements(LISTED as u64));
     for (what, text, format) in [("read-plain", &text, TextFormat::Plain), ("read-hosts", &hosts, TextFormat::Hosts)] {
-        group
-            .bench_function(what, |bench| bench.iter(|| read_text(black_box(text.as_bytes()), format, false).unwrap()));
+        group.bench_function(what, |bench| {
+            bench.iter(|| read_text(black_box(text.as_bytes()), format, &Terms::default()).unwrap())
+        });
     }
     group.bench_function("index", |bench| bench.iter(index));
     group.bench_function("open", |bench| {

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use cenote::cache::{Answer, Config as CacheConfig, Local, Seed, Shared};
-use cenote::feed::{TextFormat, read_text};
+use cenote::feed::{Terms, TextFormat, read_text};
 use cenote::index::{FeedId, Index, Kept, Part};
 use cenote::metrics::{Shard, Transport};
 use cenote::name::Name;
@@ -69,9 +69,9 @@ const RPZ: &[u8] = b"data.test A 192.0.2.9\n32.1.0.0.127.rpz-client-ip CNAME rpz
 
 /// Of a tenant: names sunk, its own too, one in a walled garden, one with records, and everything else let through.
 fn rules() -> Rules {
-    let read = |text: &'static [u8]| read_text(text, TextFormat::Plain, false).unwrap().0;
+    let read = |text: &'static [u8]| read_text(text, TextFormat::Plain, &Terms::default()).unwrap().0;
     let (sorted, walled) = (read(b"bad.test\nworse.bad.test"), read(b"walled.test"));
-    let (rpz, _) = read_text(RPZ, TextFormat::Rpz, false).unwrap();
+    let (rpz, _) = read_text(RPZ, TextFormat::Rpz, &Terms::default()).unwrap();
     let parts = [("feed", 2, Kept::New(&sorted)), ("walled", 1, Kept::New(&walled)), ("rpz", 4, Kept::New(&rpz))];
     let index = Index::build(&Part::in_order(&parts), &mut |_| ()).unwrap();
     let sink = SinkConfig { cname: Garden::from_text("*.garden.example"), ..SinkConfig::default() };

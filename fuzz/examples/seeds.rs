@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use cenote::feed::{TextFormat, read_text};
+use cenote::feed::{Terms, TextFormat, read_text};
 use cenote::index::{Index, Kept, Part};
 
 /// A name in wire form.
@@ -148,7 +148,7 @@ fn feed_format() {
 }
 
 fn artifact_open() {
-    let read = |text: &str| read_text(text.as_bytes(), TextFormat::Plain, false).unwrap().0;
+    let read = |text: &str| read_text(text.as_bytes(), TextFormat::Plain, &Terms::default()).unwrap().0;
     let names = "bad.example.com\na.bad.example.com\nwww.example.net\nexample.org\n";
     let many: String = (0..60).map(|number| format!("{}.example.com\n", char::from(b'0' + number))).collect();
     for (name, text) in [("empty", ""), ("some", names), ("wide", &many)] {
@@ -171,7 +171,7 @@ fn artifact_open() {
     }
     let zone = "bad.example.com CNAME .\nwww.example.net A 192.0.2.1\n*.example.org CNAME *.garden.example.\n24.0.2.0.192.rpz-ip CNAME .\n\
                 32.1.2.0.192.rpz-ip A 192.0.2.1\n32.zz.db8.2001.rpz-client-ip CNAME rpz-drop.\n";
-    let (sorted, _) = read_text(zone.as_bytes(), TextFormat::Rpz, false).unwrap();
+    let (sorted, _) = read_text(zone.as_bytes(), TextFormat::Rpz, &Terms::default()).unwrap();
     let index = Index::build(&Part::in_order(&[("zone", 6, Kept::New(&sorted))]), &mut |_| ()).unwrap();
     let mut file = Vec::new();
     index.write(&mut file).unwrap();

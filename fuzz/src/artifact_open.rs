@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use cenote::feed::{TextFormat, read_text};
+use cenote::feed::{Terms, TextFormat, read_text};
 use cenote::index::{FeedId, Index, Kept, MAGIC, Part, Side, Sorted, Verb};
 use cenote::name::Name;
 use fst::raw::Fst;
@@ -39,7 +39,7 @@ const ADDRESSES: [&str; 4] = ["192.0.2.1", "198.51.100.1", "2001:db8::1", "::"];
 
 /// A good artifact of two feeds.
 static GOOD: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let read = |text: &str, format| read_text(text.as_bytes(), format, false).unwrap().0;
+    let read = |text: &str, format| read_text(text.as_bytes(), format, &Terms::default()).unwrap().0;
     let sorted: [Sorted; 2] = [
         read("bad.example.com\nexample.org\n", TextFormat::Plain),
         read(

@@ -2,7 +2,7 @@
 //!
 //! Input: an octet (which format; 4 trusts suffixes; 8 builds an index of it, which takes a hundred times as long), then the text.
 
-use cenote::feed::{DETECT_OCTETS, TextFormat, detect, read_text};
+use cenote::feed::{DETECT_OCTETS, Terms, TextFormat, detect, read_text};
 use cenote::index::{Index, Kept, Part, RECORD_SET_OCTETS_MAX, Sorted, Verb, Verbs};
 use cenote::name::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX};
 
@@ -13,7 +13,8 @@ pub fn run(data: &[u8]) {
     let mut text = data;
     let switches = octet(&mut text);
     let format = TextFormat::ALL[usize::from(switches & 3)];
-    let (sorted, report) = read_text(text, format, switches & 4 != 0).unwrap();
+    let (sorted, report) =
+        read_text(text, format, &Terms { trust_suffixes: switches & 4 != 0, ..Terms::default() }).unwrap();
     assert!(report.balanced(), "{report:?}");
     let ends = text.split_inclusive(|&octet| octet == b'\n').count();
     assert_eq!(report.lines, ends as u64, "each line is counted once");

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 
 use cenote::cache::{Answer, Config as CacheConfig, Key, Local, Seed, Shared};
-use cenote::feed::{TextFormat, read_text};
+use cenote::feed::{Terms, TextFormat, read_text};
 use cenote::index::{Index, Kept, Part, Sorted};
 use cenote::metrics::{Outcome as Counted, Shard, Transport};
 use cenote::name::Name;
@@ -47,7 +47,7 @@ static RULES: LazyLock<[Rules; 2]> = LazyLock::new(|| {
 
 /// An observing feed, one that may allow, one that sinks, one with a walled garden.
 fn policy() -> Policy {
-    let read = |text: &str, format| read_text(text.as_bytes(), format, false).unwrap().0;
+    let read = |text: &str, format| read_text(text.as_bytes(), format, &Terms::default()).unwrap().0;
     let feeds = [
         ("seen", SEEN, TextFormat::Plain, Some(Action::Observe), false),
         ("rpz", RPZ, TextFormat::Rpz, None, true),

@@ -340,12 +340,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::feed::Format;
     use crate::name::Name;
 
     fn config(name: &str, path: &Path) -> feed::Config {
-        let source = Source::File(path.to_owned());
-        feed::Config { name: name.to_owned(), source, format: Format::Auto, trust_suffixes: false }
+        feed::Config::new(name, Source::File(path.to_owned()))
     }
 
     /// By feed, whether it lists the name.

@@ -112,12 +112,7 @@ fn embedded_with((servers, warnings): (Vec<SocketAddr>, Vec<Warning>)) -> Settin
         rebinding: None,
         policy_feeds: vec![FeedConfig::plain(name.clone())],
         tenants: Vec::new(),
-        feeds: vec![feed::Config {
-            name,
-            source: feed::Source::Sample,
-            format: feed::Format::Auto,
-            trust_suffixes: false,
-        }],
+        feeds: vec![feed::Config::new("sample", feed::Source::Sample)],
         zones: zone::Config::default(),
         admin: rooms::admin_default(),
         warnings,

@@ -195,7 +195,7 @@ pub(super) fn feed(
         sink: has_sink.then_some(sink),
     };
     let format = or(format, feed::Format::Auto);
-    Some((feed::Config { name, source: source?.value, format, trust_suffixes }, policy))
+    Some((feed::Config { name, source: source?.value, format, terms: feed::Terms { trust_suffixes } }, policy))
 }
 
 /// `[[zone]]`.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::Terms;
+
 /// Where a feed's entries come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -60,6 +62,14 @@ pub struct Config {
     pub source: Source,
     /// How it is written.
     pub format: Format,
-    /// Whether it may list a TLD or a public suffix.
-    pub trust_suffixes: bool,
+    /// What it is granted.
+    pub terms: Terms,
+}
+
+impl Config {
+    /// A feed with nothing but a name and a source: its format is told from its content, and it is granted nothing.
+    #[must_use]
+    pub fn new(name: &str, source: Source) -> Self {
+        Self { name: name.to_owned(), source, format: Format::Auto, terms: Terms::default() }
+    }
 }

@@ -3,7 +3,7 @@
 //! A format reads a line, calls [`Intake::take`] for each name on it, and says with a [`Bucket`] what the line was.
 
 use super::entry::{EntryKey, Standing};
-use super::{Format, Reason, Report};
+use super::{Format, Reason, Report, Terms};
 use crate::index::{Entries, EntriesError, Network, Record, Side, Sorted, Verb, Verbs};
 
 /// What a line was.
@@ -31,13 +31,13 @@ pub(super) enum Says {
 }
 
 /// One load's entries and books.
-pub(super) struct Intake {
+pub(super) struct Intake<'t> {
     /// What was taken.
     entries: Entries,
     /// The books; `used`, `duplicate` and `entries` are filled in at the end.
     report: Report,
-    /// Whether the feed may list a TLD, a public suffix or a network however wide.
-    trust_suffixes: bool,
+    /// The feed's terms.
+    terms: &'t Terms,
     /// Room for the name at hand.
     key: EntryKey,
     /// Names taken from the line or record at hand.
@@ -48,13 +48,13 @@ pub(super) struct Intake {
     open: u64,
 }
 
-impl Intake {
+impl<'t> Intake<'t> {
     /// Books of nothing read yet.
-    pub(super) fn new(format: Format, trust_suffixes: bool) -> Self {
+    pub(super) fn new(format: Format, terms: &'t Terms) -> Self {
         Self {
             entries: Entries::default(),
             report: Report::new(format),
-            trust_suffixes,
+            terms,
             key: EntryKey::new(),
             taken: 0,
             refused: 0,
@@ -95,7 +95,7 @@ impl Intake {
 
     /// [`take`](Self::take) without the books.
     fn try_take(&mut self, text: &[u8], verbs: Verbs) -> Result<(), Reason> {
-        let standing = self.key.accept(text, self.trust_suffixes)?;
+        let standing = self.key.accept(text, self.terms.trust_suffixes)?;
         self.entries.push(self.key.as_bytes(), verbs, self.taken > 0).map_err(|_| Reason::FeedFull)?;
         if standing == Standing::PrivateSuffix {
             self.report.private_suffixes += 1;
@@ -105,12 +105,12 @@ impl Intake {
 
     /// Whether a name would be taken.
     pub(super) fn judge(&mut self, text: &[u8]) -> Result<(), Reason> {
-        self.key.accept(text, self.trust_suffixes).map(|_| ())
+        self.key.accept(text, self.terms.trust_suffixes).map(|_| ())
     }
 
     /// Whether the feed may list a TLD, a public suffix or a network however wide.
     pub(super) const fn trusts_suffixes(&self) -> bool {
-        self.trust_suffixes
+        self.terms.trust_suffixes
     }
 
     /// Takes a network, which has been judged.

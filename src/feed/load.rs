@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::detect::{DETECT_OCTETS, Detected, detect};
 use super::format::{TextFormat, read_text};
 use super::sample::SAMPLE;
-use super::{Config, Format, Report, Source};
+use super::{Config, Format, Report, Source, Terms};
 use crate::index::Sorted;
 
 /// The largest feed file: some fifty million names as text (a guess; ten million take 220 MB).
@@ -106,7 +106,7 @@ pub enum LoadError {
 pub fn load(config: &Config, progress: &mut dyn FnMut(u64, u64)) -> Result<Loaded, LoadError> {
     let path = match &config.source {
         Source::File(path) => path,
-        Source::Sample => return load_sample(config.trust_suffixes),
+        Source::Sample => return load_sample(&config.terms),
     };
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::FileTooLarge => LoadError::TooLarge { path: path.clone(), octets: FILE_OCTETS_MAX + 1 },
@@ -125,7 +125,7 @@ pub fn load(config: &Config, progress: &mut dyn FnMut(u64, u64)) -> Result<Loade
         }
         Some(format) => {
             let text = io::Cursor::new(head).chain(source);
-            let (entries, report) = read_text(text, format, config.trust_suffixes).map_err(unreadable)?;
+            let (entries, report) = read_text(text, format, &config.terms).map_err(unreadable)?;
             if entries.is_empty() {
                 return Err(LoadError::NoUsableEntry { path: path.clone(), report: Box::new(report) });
             }
@@ -135,10 +135,10 @@ pub fn load(config: &Config, progress: &mut dyn FnMut(u64, u64)) -> Result<Loade
 }
 
 /// Loads what is compiled in.
-fn load_sample(trust_suffixes: bool) -> Result<Loaded, LoadError> {
+fn load_sample(terms: &Terms) -> Result<Loaded, LoadError> {
     let path = PathBuf::from("sample");
-    let (entries, report) = read_text(SAMPLE, TextFormat::Plain, trust_suffixes)
-        .map_err(|source| LoadError::Unreadable { path, source })?;
+    let (entries, report) =
+        read_text(SAMPLE, TextFormat::Plain, terms).map_err(|source| LoadError::Unreadable { path, source })?;
     Ok(Loaded::Text { entries, report: Box::new(report) })
 }
 
@@ -209,7 +209,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("feed");
         std::fs::write(&path, text).unwrap();
-        let config = Config { name: "f".to_owned(), source: Source::File(path), format, trust_suffixes: false };
+        let config = Config { format, ..Config::new("f", Source::File(path)) };
         load(&config, &mut |done, total| assert!(done <= total))
     }
 
@@ -220,8 +220,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("feed");
         std::fs::write(&path, &text).unwrap();
-        let config =
-            Config { name: "f".to_owned(), source: Source::File(path), format: Format::Auto, trust_suffixes: false };
+        let config = Config::new("f", Source::File(path));
         let Ok(Loaded::Text { entries, report }) = load(&config, &mut |done, total| last = (done, total)) else {
             panic!("not loaded as text")
         };
@@ -264,12 +263,7 @@ mod tests {
     #[test]
     fn folders_and_missing_files() {
         let folder = tempfile::tempdir().unwrap();
-        let config = |path: PathBuf| Config {
-            name: "f".to_owned(),
-            source: Source::File(path),
-            format: Format::Auto,
-            trust_suffixes: false,
-        };
+        let config = |path: PathBuf| Config::new("f", Source::File(path));
         let error = load(&config(folder.path().to_owned()), &mut |_, _| ()).unwrap_err();
         assert!(matches!(error, LoadError::NotRegular { .. }), "{error:?}");
         let error = load(&config(folder.path().join("none")), &mut |_, _| ()).unwrap_err();
@@ -278,8 +272,7 @@ mod tests {
 
     #[test]
     fn the_sample_loads() {
-        let config =
-            Config { name: "s".to_owned(), source: Source::Sample, format: Format::Auto, trust_suffixes: false };
+        let config = Config::new("s", Source::Sample);
         let Ok(Loaded::Text { entries: sorted, .. }) = load(&config, &mut |_, _| ()) else { panic!("not loaded") };
         assert!(entries(&sorted).contains(&"malware.example".to_owned()));
     }

@@ -16,6 +16,7 @@ mod reason;
 mod report;
 mod sample;
 mod settle;
+mod terms;
 mod watch;
 
 pub use config::{Config, Format, Source};
@@ -28,4 +29,5 @@ pub use reason::Reason;
 pub use report::{REFUSED_SHOWN_MAX, Report};
 pub use sample::SAMPLE_NAME;
 pub use settle::{SETTLE_WAIT_MAX, STILL_FOR, Settling, Stat, Verdict};
+pub use terms::Terms;
 pub use watch::{Changed, Watch, WatchError};

@@ -8,12 +8,13 @@ pub const SAMPLE_NAME: &str = "malware.example";
 
 #[cfg(test)]
 mod tests {
+    use super::super::Terms;
     use super::super::format::{TextFormat, read_text};
     use super::*;
 
     #[test]
     fn every_name_is_taken_and_none_can_exist() {
-        let (sorted, report) = read_text(SAMPLE, TextFormat::Plain, false).unwrap();
+        let (sorted, report) = read_text(SAMPLE, TextFormat::Plain, &Terms::default()).unwrap();
         assert!(report.balanced());
         assert!(std::str::from_utf8(SAMPLE).unwrap().lines().any(|line| line == SAMPLE_NAME));
         assert_eq!((report.refused_total(), report.duplicate, sorted.len()), (0, 0, 10));

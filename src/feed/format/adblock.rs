@@ -15,7 +15,7 @@ pub(super) struct Adblock;
 const COSMETIC: [&[u8]; 7] = [b"##", b"#@#", b"#?#", b"#$#", b"#%#", b"#@?#", b"$$"];
 
 impl LineParser for Adblock {
-    fn line(&mut self, text: &[u8], intake: &mut Intake) -> Bucket {
+    fn line(&mut self, text: &[u8], intake: &mut Intake<'_>) -> Bucket {
         let text = text.trim_ascii();
         match text {
             [] | [b'!', ..] => return Bucket::Comment,
@@ -57,7 +57,7 @@ fn is_regex(rule: &[u8]) -> bool {
 }
 
 /// Reads what follows `||`.
-fn named_rule(pattern: &[u8], exception: bool, intake: &mut Intake) -> Result<(), Reason> {
+fn named_rule(pattern: &[u8], exception: bool, intake: &mut Intake<'_>) -> Result<(), Reason> {
     let dollar = pattern.iter().position(|&octet| octet == b'$');
     let (pattern, modifiers) = match dollar.and_then(|at| pattern.split_at_checked(at)) {
         Some((pattern, [_, modifiers @ ..])) => (pattern, Some(modifiers)),
@@ -96,7 +96,7 @@ fn verb_of(exception: bool, modifiers: Option<&[u8]>) -> Result<Verb, Reason> {
 }
 
 /// A line that is no rule: a bare name, or a hosts line; else the reason that describes it best.
-fn bare_line(text: &[u8], intake: &mut Intake) -> Bucket {
+fn bare_line(text: &[u8], intake: &mut Intake<'_>) -> Bucket {
     // A comment needs a space before it here, since `name#selector` could be a rule.
     let mut text = text;
     if let Some(at) = text.windows(2).position(|window| matches!(window, [b' ' | b'\t', b'#'])) {
@@ -118,6 +118,7 @@ mod tests {
     use super::super::TextFormat;
     use super::super::read_text;
     use super::super::tests::{entries, verdict};
+    use crate::feed::Terms;
 
     #[test]
     fn line_by_line() {
@@ -189,7 +190,7 @@ mod tests {
     #[test]
     fn an_exception_wins_over_its_own_feed_in_either_order() {
         for text in ["||example.com^\n@@||example.com^", "@@||example.com^\n||example.com^$important"] {
-            let (sorted, report) = read_text(text.as_bytes(), TextFormat::Adblock, false).unwrap();
+            let (sorted, report) = read_text(text.as_bytes(), TextFormat::Adblock, &Terms::default()).unwrap();
             assert_eq!(entries(&sorted), ["example.com Cancel"]);
             assert!(report.balanced());
         }

@@ -35,7 +35,7 @@ pub(in crate::feed) fn target(token: &[u8]) -> Option<Target> {
 }
 
 impl LineParser for Hosts {
-    fn line(&mut self, text: &[u8], intake: &mut Intake) -> Bucket {
+    fn line(&mut self, text: &[u8], intake: &mut Intake<'_>) -> Bucket {
         // hosts(5): "Text from a "#" character until the end of the line is a comment".
         let text = text.split(|&octet| octet == b'#').next().unwrap_or_default().trim_ascii();
         if text.is_empty() {
@@ -46,7 +46,7 @@ impl LineParser for Hosts {
 }
 
 /// Reads a trimmed hosts line without its comment.
-pub(super) fn hosts_line(text: &[u8], intake: &mut Intake) -> Bucket {
+pub(super) fn hosts_line(text: &[u8], intake: &mut Intake<'_>) -> Bucket {
     let mut tokens = text.split(u8::is_ascii_whitespace).filter(|token| !token.is_empty());
     let Some(target) = tokens.next().and_then(target) else {
         return Bucket::Refused(Reason::Syntax);

@@ -17,7 +17,7 @@ use std::io::{self, Read};
 
 use super::intake::{Bucket, Intake};
 use super::lines::{Line, Lines};
-use super::{Format, Reason, Report};
+use super::{Format, Reason, Report, Terms};
 use crate::index::Sorted;
 
 /// A format that is text.
@@ -52,7 +52,7 @@ impl TextFormat {
 /// Reads one format's lines.
 trait LineParser {
     /// Reads one line, which is at most `LINE_OCTETS_MAX` octets and has no newline.
-    fn line(&mut self, text: &[u8], intake: &mut Intake) -> Bucket;
+    fn line(&mut self, text: &[u8], intake: &mut Intake<'_>) -> Bucket;
 
     /// Forgets the record at hand: a line of it was too long.
     fn abandon(&mut self) {}
@@ -62,8 +62,8 @@ trait LineParser {
 ///
 /// # Errors
 /// The source's own; nothing that stands in the text.
-pub fn read_text<R: Read>(source: R, format: TextFormat, trust_suffixes: bool) -> io::Result<(Sorted, Report)> {
-    let intake = Intake::new(format.format(), trust_suffixes);
+pub fn read_text<R: Read>(source: R, format: TextFormat, terms: &Terms) -> io::Result<(Sorted, Report)> {
+    let intake = Intake::new(format.format(), terms);
     match format {
         TextFormat::Hosts => drive(source, hosts::Hosts, intake),
         TextFormat::Plain => drive(source, plain::Plain, intake),
@@ -73,7 +73,7 @@ pub fn read_text<R: Read>(source: R, format: TextFormat, trust_suffixes: bool) -
 }
 
 /// Hands every line to `parser`.
-fn drive<R: Read>(source: R, mut parser: impl LineParser, mut intake: Intake) -> io::Result<(Sorted, Report)> {
+fn drive<R: Read>(source: R, mut parser: impl LineParser, mut intake: Intake<'_>) -> io::Result<(Sorted, Report)> {
     let mut lines = Lines::new(source);
     while let Some(line) = lines.next()? {
         let bucket = match line {
@@ -156,7 +156,7 @@ pub(super) mod tests {
 
     /// Reads each line alone: its entries, or the reason, or the bucket.
     pub(super) fn verdict(format: TextFormat, line: &str) -> String {
-        let (sorted, report) = read_text(line.as_bytes(), format, false).unwrap();
+        let (sorted, report) = read_text(line.as_bytes(), format, &Terms::default()).unwrap();
         assert!(report.balanced(), "{line:?}: {report:?}");
         match report.refusals().next() {
             _ if report.comment == report.lines => "comment".to_owned(),
@@ -170,7 +170,7 @@ pub(super) mod tests {
     fn buckets_of_a_whole_file_sum() {
         let text = "\u{feff}# Title\r\n\r\n0.0.0.0 a.example.com b.example.com\r\n:: a.example.com\n\
                     0.0.0.0 c.example.com bad..name # half\n127.0.0.1 localhost\n0.0.0.0 d.example.com e.com/x\n0.0.0.0 github.io";
-        let (sorted, report) = read_text(text.as_bytes(), TextFormat::Hosts, false).unwrap();
+        let (sorted, report) = read_text(text.as_bytes(), TextFormat::Hosts, &Terms::default()).unwrap();
         assert!(report.balanced());
         assert_eq!(entries(&sorted), ["github.io", "a.example.com", "b.example.com", "c.example.com", "d.example.com"]);
         let counts =
@@ -183,7 +183,7 @@ pub(super) mod tests {
     #[test]
     fn a_long_line_costs_itself_alone() {
         let text = format!("a.example.com\n{}\nb.example.com", "x.example.com,".repeat(60_000));
-        let (sorted, report) = read_text(text.as_bytes(), TextFormat::Plain, false).unwrap();
+        let (sorted, report) = read_text(text.as_bytes(), TextFormat::Plain, &Terms::default()).unwrap();
         assert_eq!(entries(&sorted), ["a.example.com", "b.example.com"]);
         assert_eq!(report.refusals().collect::<Vec<_>>(), [(Reason::LineTooLong, 1)]);
         assert!(report.balanced());
@@ -201,7 +201,9 @@ pub(super) mod tests {
                 })
                 .collect();
             for format in TextFormat::ALL {
-                let (_, report) = read_text(&text[..], format, round % 2 == 0).unwrap();
+                let (_, report) =
+                    read_text(&text[..], format, &Terms { trust_suffixes: round % 2 == 0, ..Terms::default() })
+                        .unwrap();
                 assert!(report.balanced(), "{format:?} {text:?}: {report:?}");
             }
         }

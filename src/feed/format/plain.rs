@@ -11,7 +11,7 @@ use crate::index::{Verb, Verbs};
 pub(super) struct Plain;
 
 impl LineParser for Plain {
-    fn line(&mut self, text: &[u8], intake: &mut Intake) -> Bucket {
+    fn line(&mut self, text: &[u8], intake: &mut Intake<'_>) -> Bucket {
         let text = text.trim_ascii();
         if let [] | [b'#' | b';' | b'!', ..] = text {
             return Bucket::Comment;

@@ -52,7 +52,7 @@ impl Ttl {
 }
 
 impl LineParser for Rpz {
-    fn line(&mut self, text: &[u8], intake: &mut Intake) -> Bucket {
+    fn line(&mut self, text: &[u8], intake: &mut Intake<'_>) -> Bucket {
         match self.file.line(text) {
             Ok(Step::Blank) => Bucket::Comment,
             Ok(Step::Open) => Bucket::Open,
@@ -83,7 +83,7 @@ enum Read {
 
 impl Rpz {
     /// Reads one record or directive.
-    fn record(&mut self, intake: &mut Intake) -> Result<Read, Reason> {
+    fn record(&mut self, intake: &mut Intake<'_>) -> Result<Read, Reason> {
         let mut tokens = self.file.tokens();
         let mut stated = None;
         if !self.file.indented() {
@@ -148,7 +148,7 @@ impl Rpz {
 }
 
 /// Takes an owner as a trigger (draft §4).
-fn trigger(owner: &[u8], says: Says, intake: &mut Intake) -> Result<Read, Reason> {
+fn trigger(owner: &[u8], says: Says, intake: &mut Intake<'_>) -> Result<Read, Reason> {
     match trigger::read(owner, intake.trusts_suffixes())? {
         Trigger::Network(side, network) => intake.take_network(side, network, says)?,
         Trigger::Name(b"*") if intake.trusts_suffixes() => intake.take_root(says)?,
@@ -227,6 +227,7 @@ fn action<'t>(target: &'t [u8], owner: &[u8]) -> Result<Action<'t>, Reason> {
 
 #[cfg(test)]
 mod tests {
+    use crate::feed::Terms;
     use std::collections::{BTreeMap, BTreeSet};
     use std::fmt::Write as _;
 
@@ -241,7 +242,7 @@ mod tests {
 
     /// Entries, and `used duplicate comment header refused`, and the reasons.
     fn read(text: &str) -> (Vec<String>, [u64; 5], Vec<&'static str>) {
-        let (sorted, report) = read_text(text.as_bytes(), TextFormat::Rpz, false).unwrap();
+        let (sorted, report) = read_text(text.as_bytes(), TextFormat::Rpz, &Terms::default()).unwrap();
         assert!(report.balanced(), "{text}: {report:?}");
         let Report { used, duplicate, comment, header, .. } = report;
         let reasons = report.refusals().map(|(reason, _)| reason.label()).collect();
@@ -319,7 +320,8 @@ mod tests {
     #[test]
     fn a_trusted_feed_may_list_the_root_and_suffixes_and_every_address() {
         let text = "* CNAME .\n*.co.uk CNAME .\ncountry CNAME rpz-passthru.\n0.0.0.0.0.rpz-client-ip CNAME .\n0.zz.rpz-ip CNAME .\n";
-        let (sorted, report) = read_text(text.as_bytes(), TextFormat::Rpz, true).unwrap();
+        let (sorted, report) =
+            read_text(text.as_bytes(), TextFormat::Rpz, &Terms { trust_suffixes: true, ..Terms::default() }).unwrap();
         assert_eq!(
             entries(&sorted),
             [
