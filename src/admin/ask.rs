@@ -61,12 +61,14 @@ pub enum AskError {
     },
 }
 
-/// Asks the server at `path` and waits for its reply: 600 s for a reload, 10 s for the rest.
+/// Asks the server at `path` and waits for its reply: 10 s for what is only looked up, 600 s for the rest.
 ///
 /// # Errors
 /// [`AskError`]. A request that the server could not do is no error but [`Reply::Failed`].
 pub fn ask(path: &Path, request: &Request) -> Result<Reply, AskError> {
-    let secs = if *request == Request::Reload { RELOAD_SECS } else { REPLY_SECS };
+    let reads = matches!(request, Request::Explain { .. } | Request::Status);
+    // Whatever else is asked waits for the publisher, which may be at a reload.
+    let secs = if reads { REPLY_SECS } else { RELOAD_SECS };
     ask_within(path, request, Duration::from_secs(secs))
 }
 

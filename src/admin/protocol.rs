@@ -28,6 +28,28 @@ pub enum Request {
     },
     /// Say what is enforced.
     Status,
+    /// Read feeds again.
+    Refresh {
+        /// Which, by name; none: all.
+        feeds: Vec<String>,
+        /// Whether the gate's bounds on size and refused lines are waived.
+        force: bool,
+    },
+    /// Enforce an older generation's feeds, and pin them.
+    Rollback {
+        /// Its number; `None`: the one before the one in force.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        generation: Option<u64>,
+        /// Which feeds, by name; none: all.
+        feeds: Vec<String>,
+    },
+    /// Let pinned feeds follow their sources again.
+    Unpin {
+        /// Which, by name; none: all.
+        feeds: Vec<String>,
+    },
+    /// List the generations that are kept.
+    Generations,
 }
 
 impl fmt::Debug for Request {
@@ -36,6 +58,10 @@ impl fmt::Debug for Request {
             Self::Reload => "Reload",
             Self::Explain { .. } => "Explain { .. }",
             Self::Status => "Status",
+            Self::Refresh { .. } => "Refresh { .. }",
+            Self::Rollback { .. } => "Rollback { .. }",
+            Self::Unpin { .. } => "Unpin { .. }",
+            Self::Generations => "Generations",
         })
     }
 }
@@ -57,6 +83,11 @@ pub enum Reply {
     Explained(Explanation),
     /// What is enforced.
     Status(Status),
+    /// The generations that are kept.
+    Generations {
+        /// The newest first.
+        kept: Vec<GenerationSummary>,
+    },
     /// It was not done, and why: an error and its causes.
     Failed {
         /// In words.
@@ -77,6 +108,25 @@ pub struct FeedSummary {
     pub loaded_at_secs: u64,
     /// Whether the last load was refused and an older copy is enforced.
     pub stale: bool,
+    /// How it was read.
+    pub format: String,
+    /// Whether it stays as it is until it is unpinned.
+    pub pinned: bool,
+    /// Loads that were refused since the start, by rule.
+    pub refused_updates: Vec<(String, u64)>,
+}
+
+/// One generation that is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GenerationSummary {
+    /// Its number.
+    pub generation: u64,
+    /// When it was published, seconds since 1970.
+    pub made_at_secs: u64,
+    /// Whether it is what is enforced.
+    pub in_force: bool,
+    /// Each feed's name, entries, and whether it is pinned.
+    pub feeds: Vec<(String, u64, bool)>,
 }
 
 /// What is enforced, and by whom.
@@ -230,6 +280,13 @@ mod tests {
         for (request, line) in [
             (Request::Reload, r#"{"request":"reload"}"#),
             (Request::Status, r#"{"request":"status"}"#),
+            (Request::Generations, r#"{"request":"generations"}"#),
+            (
+                Request::Refresh { feeds: vec!["a".to_owned()], force: true },
+                r#"{"request":"refresh","feeds":["a"],"force":true}"#,
+            ),
+            (Request::Rollback { generation: None, feeds: vec![] }, r#"{"request":"rollback","feeds":[]}"#),
+            (Request::Unpin { feeds: vec![] }, r#"{"request":"unpin","feeds":[]}"#),
             (
                 Request::Explain { name: "canary.example".to_owned(), client: None },
                 r#"{"request":"explain","name":"canary.example"}"#,

@@ -47,6 +47,30 @@ pub trait Control: Send + Sync + 'static {
 
     /// Says what is enforced.
     fn status(&self) -> Status;
+
+    /// Reads feeds again, whatever their sizes if `force`, and gives [`Reply::Reloaded`]; `feeds` as in the next two: none is all.
+    ///
+    /// # Errors
+    /// No feed is called so.
+    fn refresh(&self, feeds: Vec<String>, force: bool) -> Result<Reply, Fault>;
+
+    /// Enforces an older generation's feeds, pins them, and gives [`Reply::Reloaded`].
+    ///
+    /// # Errors
+    /// There is no such generation or feed, or nothing to do.
+    fn roll_back(&self, generation: Option<u64>, feeds: Vec<String>) -> Result<Reply, Fault>;
+
+    /// Lets pinned feeds follow their sources again, and gives [`Reply::Reloaded`].
+    ///
+    /// # Errors
+    /// There is no such feed, or none is pinned.
+    fn unpin(&self, feeds: Vec<String>) -> Result<Reply, Fault>;
+
+    /// Gives [`Reply::Generations`].
+    ///
+    /// # Errors
+    /// None are kept.
+    fn generations(&self) -> Result<Reply, Fault>;
 }
 
 /// The socket, bound and listening; its file goes when this does.
@@ -178,6 +202,10 @@ fn perform(request: Request, control: Arc<dyn Control>) -> impl Future<Output = 
             Request::Reload => control.reload(),
             Request::Explain { name, client } => control.explain(&name, client).map(Reply::Explained),
             Request::Status => Ok(Reply::Status(control.status())),
+            Request::Refresh { feeds, force } => control.refresh(feeds, force),
+            Request::Rollback { generation, feeds } => control.roll_back(generation, feeds),
+            Request::Unpin { feeds } => control.unpin(feeds),
+            Request::Generations => control.generations(),
         };
         done.unwrap_or_else(|fault| Reply::Failed { message: chain(fault.as_ref()) })
     });
@@ -201,7 +229,7 @@ mod tests {
     use std::sync::Barrier;
 
     use super::*;
-    use crate::admin::{Verdict, ask};
+    use crate::admin::{GenerationSummary, Verdict, ask};
 
     /// A server whose reload meets the test at a barrier, fails the second time, and panics the third.
     struct Scripted {
@@ -241,6 +269,26 @@ mod tests {
 
         fn status(&self) -> Status {
             Status { generation: 1, ..Status::default() }
+        }
+
+        fn refresh(&self, feeds: Vec<String>, force: bool) -> Result<Reply, Fault> {
+            Ok(Reply::Reloaded { generation: 3, feeds: Vec::new(), warnings: vec![format!("{feeds:?} {force}")] })
+        }
+
+        fn roll_back(&self, generation: Option<u64>, feeds: Vec<String>) -> Result<Reply, Fault> {
+            Ok(Reply::Reloaded {
+                generation: 4,
+                feeds: Vec::new(),
+                warnings: vec![format!("{generation:?} {feeds:?}")],
+            })
+        }
+
+        fn unpin(&self, feeds: Vec<String>) -> Result<Reply, Fault> {
+            Ok(Reply::Reloaded { generation: 5, feeds: Vec::new(), warnings: feeds })
+        }
+
+        fn generations(&self) -> Result<Reply, Fault> {
+            Ok(Reply::Generations { kept: vec![GenerationSummary { generation: 6, ..GenerationSummary::default() }] })
         }
     }
 
@@ -288,6 +336,18 @@ mod tests {
             let request = Request::Explain { name: "a.example".to_owned(), client };
             let Reply::Explained(told) = ask(path, &request).unwrap() else { panic!("no explanation") };
             assert_eq!((told.name.as_str(), told.client), ("a.example", client));
+
+            let feeds = vec!["a".to_owned()];
+            for (request, generation, warning) in [
+                (Request::Refresh { feeds: feeds.clone(), force: true }, 3, "[\"a\"] true"),
+                (Request::Rollback { generation: Some(9), feeds: feeds.clone() }, 4, "Some(9) [\"a\"]"),
+                (Request::Unpin { feeds }, 5, "a"),
+            ] {
+                let reloaded = Reply::Reloaded { generation, feeds: Vec::new(), warnings: vec![warning.to_owned()] };
+                assert_eq!(ask(path, &request).unwrap(), reloaded);
+            }
+            let listed = ask(path, &Request::Generations).unwrap();
+            assert!(matches!(listed, Reply::Generations { kept } if kept[0].generation == 6));
         });
     }
 

@@ -5,9 +5,10 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::explain::explain;
-use super::publisher::{ReloadError, Task};
-use crate::admin::{self, Explanation, Fault, FeedSummary, Reply, Status};
-use crate::metrics::Metrics;
+use super::tasks::{Answer, ReloadError, Reloaded, Task};
+use crate::admin::{self, Explanation, Fault, FeedSummary, GenerationSummary, Reply, Status};
+use crate::feed::KeptGeneration;
+use crate::metrics::{FeedFigures, Metrics};
 use crate::name::Name;
 use crate::policy::Live;
 use crate::server::Rules;
@@ -25,24 +26,37 @@ pub(super) struct Control {
 impl Control {
     /// Every feed in force.
     fn feeds(&self) -> Vec<FeedSummary> {
-        let summary = |feed: crate::metrics::FeedFigures| FeedSummary {
+        let summary = |feed: FeedFigures| FeedSummary {
             refused_lines: feed.refused.iter().map(|(_, lines)| lines).sum(),
             name: feed.name,
             entries: feed.entries,
             loaded_at_secs: feed.loaded_at_secs,
             stale: feed.stale,
+            format: feed.format.to_owned(),
+            pinned: feed.pinned,
+            refused_updates: feed.refused_updates.iter().map(|&(rule, loads)| (rule.to_owned(), loads)).collect(),
         };
         self.metrics.gauges().feeds.into_iter().map(summary).collect()
+    }
+
+    /// Has the publisher do a task, and waits for what comes of it.
+    fn have_done<T>(&self, task: impl FnOnce(Answer<T>) -> Task) -> Result<T, ReloadError> {
+        let (answer, result) = channel();
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        tasks.send(task(answer)).map_err(|_| ReloadError::Stopping)?;
+        result.recv().map_err(|_| ReloadError::Stopping)?
+    }
+
+    /// The same of a task that may publish a generation.
+    fn publish(&self, task: impl FnOnce(Answer<Reloaded>) -> Task) -> Result<Reply, Fault> {
+        let Reloaded { generation, notes } = self.have_done(task)?;
+        Ok(Reply::Reloaded { generation, feeds: self.feeds(), warnings: notes })
     }
 }
 
 impl admin::Control for Control {
     fn reload(&self) -> Result<Reply, Fault> {
-        let (reply, result) = channel();
-        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        tasks.send(Task::Reload(Some(reply))).map_err(|_| ReloadError::Stopping)?;
-        let reloaded = result.recv().map_err(|_| ReloadError::Stopping)??;
-        Ok(Reply::Reloaded { generation: reloaded.generation, feeds: self.feeds(), warnings: reloaded.notes })
+        self.publish(|answer| Task::Reload(Some(answer)))
     }
 
     fn explain(&self, name: &str, client: Option<IpAddr>) -> Result<Explanation, Fault> {
@@ -53,5 +67,28 @@ impl admin::Control for Control {
     fn status(&self) -> Status {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         Status { version, generation: self.metrics.generation(), feeds: self.feeds() }
+    }
+
+    fn refresh(&self, feeds: Vec<String>, force: bool) -> Result<Reply, Fault> {
+        self.publish(|answer| Task::Refresh { feeds, force, answer })
+    }
+
+    fn roll_back(&self, generation: Option<u64>, feeds: Vec<String>) -> Result<Reply, Fault> {
+        self.publish(|answer| Task::Rollback { generation, feeds, answer })
+    }
+
+    fn unpin(&self, feeds: Vec<String>) -> Result<Reply, Fault> {
+        self.publish(|answer| Task::Unpin { feeds, answer })
+    }
+
+    fn generations(&self) -> Result<Reply, Fault> {
+        let generations = self.have_done(Task::Generations)?;
+        let summary = |kept: KeptGeneration| GenerationSummary {
+            generation: kept.generation,
+            made_at_secs: kept.made_at_secs,
+            in_force: kept.generation == generations.in_force,
+            feeds: kept.feeds.into_iter().map(|feed| (feed.name, feed.entries, feed.pinned)).collect(),
+        };
+        Ok(Reply::Generations { kept: generations.kept.into_iter().map(summary).collect() })
     }
 }

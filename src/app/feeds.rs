@@ -1,61 +1,131 @@
-//! The feeds in force: loading those that changed, keeping the others, and the indexes of them all.
-//!
-//! A feed that cannot be loaded, or lost too much, keeps its last good entries: they are read back out of the index in force. Big and small
-//! feeds have an index each, so that a name added to a small one is enforced in milliseconds however big the others are; an index none of
-//! whose feeds changed is taken over as it is.
+//! The feeds in force: each one's standing, and the indexes of them all.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::feed::{self, GateError, LoadError, Loaded, Report, Source, Stat, gate};
-use crate::index::{BuildError, FeedId, Index, Kept, OpenError, Part, Sorted, Verb, Verbs};
+use super::loading::Next;
+use crate::feed::{self, Format, KeptFeed, Reason, Report, Rule, Stat};
+use crate::index::{BuildError, FeedId, Index, Kept, Part, Sorted, Verb, Verbs};
 use crate::metrics::FeedFigures;
 use crate::policy::{Action, FeedConfig};
-
-/// A feed of at most so many entries is small: a guess. Beside a big one it costs a query one more
-/// look at a filter, which fits a core's own cache.
-const SMALL_FEED_ENTRIES: u64 = 65_536;
-
-/// Why one feed was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum FeedError {
-    /// It could not be read.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// It is an artifact that does not open.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// It lost too much.
-    #[error(transparent)]
-    Gate(#[from] GateError),
-}
-
-/// A feed that was not taken.
-#[derive(Debug, thiserror::Error)]
-#[error("feed {name}: {error}")]
-pub struct FeedTrouble {
-    /// The operator's name for it.
-    pub name: String,
-    /// Why.
-    #[source]
-    pub error: FeedError,
-}
 
 /// One feed in force.
 #[derive(Debug, Clone)]
 pub struct FeedState {
-    /// As configured.
-    config: feed::Config,
+    /// The operator's name for it.
+    pub name: String,
+    /// Of the settings it was read with.
+    pub(super) fingerprint: u32,
     /// What its file looked like before it was read; `None` for the sample.
-    stat: Option<Stat>,
-    /// How its lines fell; `None` for an artifact.
+    pub(super) stat: Option<Stat>,
+    /// How it was read; `Auto`: it never was.
+    pub format: Format,
+    /// How its lines fell; `None` for an artifact, and for what was kept by an earlier run.
     pub report: Option<Report>,
     /// Its gauges.
     pub figures: FeedFigures,
     /// What its entries ask for, as far as the operator is told of it.
     pub tally: Tally,
     /// Which index holds it.
-    tier: Tier,
+    pub(super) tier: Tier,
+}
+
+impl FeedState {
+    /// A feed that was never loaded.
+    pub(super) fn empty(config: &feed::Config) -> Self {
+        let figures = FeedFigures { name: config.name.clone(), stale: true, ..FeedFigures::default() };
+        Self {
+            name: config.name.clone(),
+            fingerprint: config.fingerprint(),
+            stat: None,
+            format: Format::Auto,
+            report: None,
+            figures,
+            tally: Tally::default(),
+            tier: Tier::Big,
+        }
+    }
+
+    /// Whether anything of it is enforced, or could be.
+    pub(super) const fn is_loaded(&self) -> bool {
+        self.figures.loaded_at_secs != 0
+    }
+
+    /// Whether both hold what one reading of the source gave.
+    pub(super) fn is_same_load(&self, other: &Self) -> bool {
+        let key = |state: &Self| (state.fingerprint, state.stat, state.figures.entries, state.figures.loaded_at_secs);
+        key(self) == key(other)
+    }
+
+    /// This older standing in the place of `now`: pinned, and with what was counted since the start.
+    pub(super) fn rolled_back(&self, now: &Self) -> Self {
+        let mut state = self.clone();
+        state.figures.pinned = true;
+        state.figures.stale = false;
+        state.figures.failures = now.figures.failures;
+        state.figures.refused_updates.clone_from(&now.figures.refused_updates);
+        state
+    }
+
+    /// Has it follow its source again: whatever that looks like, it is to be read.
+    pub(super) const fn unpin(&mut self) {
+        self.figures.pinned = false;
+        self.figures.stale = true;
+    }
+
+    /// Counts a load that was refused.
+    pub(super) fn count_refusal(&mut self, rule: Rule) {
+        let figures = &mut self.figures;
+        figures.failures += 1;
+        match figures.refused_updates.iter_mut().find(|(label, _)| *label == rule.label()) {
+            Some((_, loads)) => *loads += 1,
+            None => figures.refused_updates.push((rule.label(), 1)),
+        }
+    }
+
+    /// As it is kept on disk.
+    fn kept(&self) -> KeptFeed {
+        let Tally { allows, exact, exact_nxdomain } = self.tally;
+        KeptFeed {
+            name: self.name.clone(),
+            fingerprint: self.fingerprint,
+            stat: self.stat,
+            format: self.format,
+            entries: self.figures.entries,
+            refused: self.figures.refused.iter().map(|&(reason, lines)| (reason.to_owned(), lines)).collect(),
+            loaded_at_secs: self.figures.loaded_at_secs,
+            stale: self.figures.stale,
+            pinned: self.figures.pinned,
+            tally: [allows, exact, exact_nxdomain],
+            part: self.tier.label().to_owned(),
+        }
+    }
+
+    /// The reverse of [`kept`](Self::kept).
+    fn from_kept(kept: KeptFeed) -> Self {
+        let label = |(reason, lines): (String, u64)| Some((Reason::from_label(&reason)?.label(), lines));
+        let [allows, exact, exact_nxdomain] = kept.tally;
+        let figures = FeedFigures {
+            name: kept.name.clone(),
+            entries: kept.entries,
+            refused: kept.refused.into_iter().filter_map(label).collect(),
+            format: kept.format.label(),
+            loaded_at_secs: kept.loaded_at_secs,
+            stale: kept.stale,
+            pinned: kept.pinned,
+            ..FeedFigures::default()
+        };
+        Self {
+            name: kept.name,
+            fingerprint: kept.fingerprint,
+            stat: kept.stat,
+            format: kept.format,
+            report: None,
+            figures,
+            tally: Tally { allows, exact, exact_nxdomain },
+            tier: if kept.part == Tier::Small.label() { Tier::Small } else { Tier::Big },
+        }
+    }
 }
 
 /// How many of a feed's entries ask for what is worth a note; of an artifact nothing is known.
@@ -71,7 +141,7 @@ pub struct Tally {
 
 impl Tally {
     /// Counts `entries`.
-    fn of(entries: &Sorted) -> Self {
+    pub(super) fn of(entries: &Sorted) -> Self {
         let passes = |verbs: &Verbs| verbs.at == Some(Verb::Passthru);
         let networks = entries.networks().filter(|(.., verbs)| passes(verbs)).count();
         let mut tally = Self { allows: networks as u64, ..Self::default() };
@@ -87,11 +157,21 @@ impl Tally {
 
 /// Which index a feed is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tier {
+pub(super) enum Tier {
     /// That of the big feeds.
     Big,
     /// That of the small ones.
     Small,
+}
+
+impl Tier {
+    /// What it is called on disk.
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Big => "big",
+            Self::Small => "small",
+        }
+    }
 }
 
 /// All feeds in force.
@@ -100,9 +180,9 @@ pub struct FeedSet {
     /// By place.
     pub states: Vec<FeedState>,
     /// The big feeds' entries, if there are big feeds.
-    big: Option<Arc<Index>>,
+    pub(super) big: Option<Arc<Index>>,
     /// The small feeds' entries, if there are small feeds.
-    small: Option<Arc<Index>>,
+    pub(super) small: Option<Arc<Index>>,
 }
 
 impl FeedSet {
@@ -123,8 +203,9 @@ impl FeedSet {
         let parts: Vec<Part<'_>> = (0..)
             .zip(&self.states)
             .filter_map(|(place, state)| {
-                let (id, source) = (FeedId::new(place)?, Kept::Old(self.tier(state.tier)?, FeedId::new(place)?));
-                Some(Part { id, name: &state.config.name, entries: state.figures.entries, source })
+                let id = FeedId::new(place)?;
+                let source = Kept::Old(self.tier(state.tier)?, id);
+                Some(Part { id, name: &state.name, entries: state.figures.entries, source })
             })
             .collect();
         Index::build(&parts, &mut |_| ()).map(Arc::new)
@@ -169,169 +250,33 @@ impl FeedSet {
             Tier::Small => self.small.as_ref(),
         }
     }
-}
 
-/// Where one feed of the next index comes from.
-enum Next {
-    /// Read now.
-    Fresh(Sorted),
-    /// An artifact, opened now, as one feed.
-    Whole(Box<Index>),
-    /// In the index in force: its place there, and in which.
-    Kept(FeedId, Tier),
-    /// It was never loaded well.
-    Nothing,
-}
+    /// Whether a feed is pinned.
+    pub(super) fn is_pinned(&self, name: &str) -> bool {
+        self.states.iter().any(|state| state.name == name && state.figures.pinned)
+    }
 
-/// What is told while feeds load: which feed, octets read, octets in all.
-pub type Progress<'p> = &'p mut dyn FnMut(&str, u64, u64);
+    /// A feed by name, and where its entries are.
+    pub(super) fn find(&self, name: &str) -> Option<(&FeedState, Next)> {
+        let place = self.states.iter().position(|state| state.name == name)?;
+        let state = self.states.get(place)?;
+        let next = self.tier(state.tier).zip(FeedId::new(place));
+        Some((state, next.map_or(Next::Nothing, |(index, id)| Next::Kept(Arc::clone(index), id))))
+    }
 
-/// Loads what changed since `previous`, keeps what did not or could not be loaded, and builds the indexes of all.
-///
-/// # Errors
-/// [`BuildError`]; a feed that is not taken is among the troubles instead.
-pub fn load_feeds(
-    configs: &[feed::Config],
-    previous: Option<&FeedSet>,
-    progress: Progress<'_>,
-) -> Result<(FeedSet, Vec<FeedTrouble>), BuildError> {
-    let (mut states, mut sources, mut troubles) = (Vec::new(), Vec::new(), Vec::new());
-    for (place, config) in configs.iter().enumerate() {
-        let Some(id) = FeedId::new(place) else { break };
-        let old = previous.and_then(|set| {
-            let place = set.states.iter().position(|state| state.config.name == config.name)?;
-            Some((FeedId::new(place)?, set.states.get(place)?))
-        });
-        let (state, next, trouble) = load_one(id, config, old, progress);
-        states.push(state);
-        sources.push(next);
-        troubles.extend(trouble.map(|error| FeedTrouble { name: config.name.clone(), error }));
+    /// As it is kept on disk: each feed's standing, and the indexes by part.
+    pub(super) fn kept(&self) -> (Vec<KeptFeed>, BTreeMap<String, Arc<Index>>) {
+        let parts = [Tier::Big, Tier::Small].into_iter();
+        let parts = parts.filter_map(|tier| Some((tier.label().to_owned(), Arc::clone(self.tier(tier)?))));
+        (self.states.iter().map(FeedState::kept).collect(), parts.collect())
     }
-    // Alone, small feeds need no index apart.
-    let any_big = states.iter().any(|state| state.figures.entries > SMALL_FEED_ENTRIES);
-    for state in &mut states {
-        let small = any_big && state.figures.entries <= SMALL_FEED_ENTRIES;
-        state.tier = if small { Tier::Small } else { Tier::Big };
-    }
-    let big = assemble(Tier::Big, &states, &mut sources, previous)?;
-    let small = assemble(Tier::Small, &states, &mut sources, previous)?;
-    Ok((FeedSet { states, big, small }, troubles))
-}
 
-/// Loads one feed, or keeps it.
-fn load_one(
-    id: FeedId,
-    config: &feed::Config,
-    old: Option<(FeedId, &FeedState)>,
-    progress: Progress<'_>,
-) -> (FeedState, Next, Option<FeedError>) {
-    // Asked before the file is read: a change meanwhile is then seen at the next look.
-    let stat = match &config.source {
-        Source::File(path) => Stat::of(path),
-        Source::Sample => None,
-    };
-    if let Some((place, old)) = old
-        && old.config == *config
-        && old.stat == stat
-        && !old.figures.stale
-    {
-        return (old.clone(), Next::Kept(place, old.tier), None);
+    /// The reverse of [`kept`](Self::kept).
+    pub(super) fn from_kept(kept: feed::Kept) -> Self {
+        let mut parts = kept.parts;
+        let (big, small) = (parts.remove(Tier::Big.label()), parts.remove(Tier::Small.label()));
+        Self { states: kept.feeds.into_iter().map(FeedState::from_kept).collect(), big, small }
     }
-    let previous = old.map(|(_, old)| old.figures.entries).filter(|&entries| entries > 0);
-    match read_one(id, config, previous, progress) {
-        Ok((next, entries, tally, report)) => {
-            let figures = FeedFigures {
-                name: config.name.clone(),
-                entries,
-                refused: report.iter().flat_map(Report::refusals).map(|(why, lines)| (why.label(), lines)).collect(),
-                loaded_at_secs: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-                stale: false,
-                failures: old.map_or(0, |(_, old)| old.figures.failures),
-            };
-            (FeedState { config: config.clone(), stat, report, figures, tally, tier: Tier::Big }, next, None)
-        }
-        Err(error) => {
-            let mut state = old.map_or_else(|| FeedState::empty(config), |(_, old)| old.clone());
-            state.config = config.clone();
-            state.figures.stale = true;
-            state.figures.failures += 1;
-            (state, old.map_or(Next::Nothing, |(place, old)| Next::Kept(place, old.tier)), Some(error))
-        }
-    }
-}
-
-impl FeedState {
-    /// A feed that was never loaded.
-    fn empty(config: &feed::Config) -> Self {
-        let figures = FeedFigures { name: config.name.clone(), ..FeedFigures::default() };
-        Self { config: config.clone(), stat: None, report: None, figures, tally: Tally::default(), tier: Tier::Big }
-    }
-}
-
-/// Reads one feed and puts it before the gate: what came, its entries, what they ask for, its report.
-fn read_one(
-    id: FeedId,
-    config: &feed::Config,
-    previous: Option<u64>,
-    progress: Progress<'_>,
-) -> Result<(Next, u64, Tally, Option<Report>), FeedError> {
-    match feed::load(config, &mut |done, total| progress(&config.name, done, total))? {
-        Loaded::Text { entries, report } => {
-            gate(previous, report.entries)?;
-            let tally = Tally::of(&entries);
-            Ok((Next::Fresh(entries), report.entries, tally, Some(*report)))
-        }
-        Loaded::Artifact { bytes } => {
-            let index = Index::open(bytes)?.into_one_feed(id, &config.name);
-            let entries = index.feeds().first().map_or(0, |feed| feed.entries);
-            gate(previous, entries)?;
-            Ok((Next::Whole(Box::new(index)), entries, Tally::default(), None))
-        }
-    }
-}
-
-/// The index of one tier's feeds; `None` if it has none. One that is built already is taken as it is.
-fn assemble(
-    tier: Tier,
-    states: &[FeedState],
-    sources: &mut [Next],
-    previous: Option<&FeedSet>,
-) -> Result<Option<Arc<Index>>, BuildError> {
-    let mut own: Vec<(FeedId, &FeedState, &mut Next)> = (0..)
-        .zip(states.iter().zip(sources))
-        .filter(|(_, (state, _))| state.tier == tier)
-        .filter_map(|(place, (state, next))| Some((FeedId::new(place)?, state, next)))
-        .collect();
-    if own.is_empty() {
-        return Ok(None);
-    }
-    let stays = |(id, _, next): &(FeedId, &FeedState, &mut Next)| matches!(next, Next::Kept(old, at) if old == id && *at == tier);
-    if let Some(old) = previous.and_then(|old| old.tier(tier)).filter(|old| old.feeds().len() == own.len())
-        && own.iter().all(stays)
-    {
-        return Ok(Some(Arc::clone(old)));
-    }
-    if let [(_, _, next)] = own.as_mut_slice()
-        && matches!(next, Next::Whole(_))
-        && let Next::Whole(index) = std::mem::replace(*next, Next::Nothing)
-    {
-        return Ok(Some(Arc::from(index)));
-    }
-    let nothing = Sorted::default();
-    let parts: Vec<Part<'_>> = own
-        .iter()
-        .map(|(id, state, next)| {
-            let old = |tier: &Tier| previous.and_then(|old| old.tier(*tier));
-            let source = match &**next {
-                Next::Fresh(entries) => Kept::New(entries),
-                Next::Whole(index) => Kept::Old(index, *id),
-                Next::Kept(place, tier) => old(tier).map_or(Kept::New(&nothing), |old| Kept::Old(old, *place)),
-                Next::Nothing => Kept::New(&nothing),
-            };
-            Part { id: *id, name: &state.config.name, entries: state.figures.entries, source }
-        })
-        .collect();
-    Index::build(&parts, &mut |_| ()).map(Arc::new).map(Some)
 }
 
 #[cfg(test)]
@@ -339,7 +284,10 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    use super::super::assemble::SMALL_FEED_ENTRIES;
+    use super::super::loading::{LoadedFeeds, Wanted, load_feeds};
     use super::*;
+    use crate::feed::Source;
     use crate::name::Name;
 
     fn config(name: &str, path: &Path) -> feed::Config {
@@ -360,7 +308,8 @@ mod tests {
     }
 
     fn load(configs: &[feed::Config], previous: Option<&FeedSet>) -> (FeedSet, usize) {
-        let (set, troubles) = load_feeds(configs, previous, &mut |_, _, _| ()).unwrap();
+        let LoadedFeeds { set, troubles, .. } =
+            load_feeds(configs, previous, Wanted::Changed, &mut |_, _, _| ()).unwrap();
         (set, troubles.len())
     }
 

@@ -3,24 +3,29 @@
 //! Start: bind every socket → start workers and doors, not ready → load feeds → publish → ready. End: streams drain, then workers, then
 //! the rest, each in bounded time.
 
+mod assemble;
 mod assembly;
 mod control;
 mod explain;
 mod feeds;
 mod generation;
+mod loading;
 mod publisher;
+mod rollback;
 mod server;
 mod signals;
 mod sockets;
+mod tasks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::{error, io};
 
-pub use feeds::{FeedError, FeedSet, FeedState, FeedTrouble, Progress, load_feeds};
-pub use publisher::{ReloadError, Reloaded};
+pub use feeds::{FeedSet, FeedState, Tally};
+pub use loading::{FeedError, FeedTrouble, LoadedFeeds, Progress, Wanted, load_feeds};
 pub use server::{Server, Started};
 pub use signals::Signals;
+pub use tasks::{Generations, ReloadError, Reloaded};
 
 use crate::admin::{Explanation, SocketError};
 use crate::config::Settings;
@@ -99,7 +104,8 @@ pub fn explain_offline(
     name: &Name,
     client: Option<std::net::IpAddr>,
 ) -> Result<Explanation, StartError> {
-    let (feeds, troubles) = load_feeds(&settings.feeds, None, &mut |_, _, _| ()).map_err(ReloadError::Build)?;
+    let LoadedFeeds { set: feeds, troubles, .. } =
+        load_feeds(&settings.feeds, None, Wanted::Changed, &mut |_, _, _| ()).map_err(ReloadError::Build)?;
     if !troubles.is_empty() {
         return Err(ReloadError::Feeds(troubles).into());
     }
@@ -116,10 +122,10 @@ pub fn check(settings: &Settings, progress: Progress<'_>) -> Result<FeedSet, Vec
     let mut faults: Vec<Box<dyn error::Error + Send + Sync>> = Vec::new();
     let zones = Zones::build(&settings.zones).err().unwrap_or_default();
     faults.extend(zones.into_iter().map(Into::into));
-    let loaded: Result<_, BuildError> = load_feeds(&settings.feeds, None, progress);
+    let loaded: Result<_, BuildError> = load_feeds(&settings.feeds, None, Wanted::Changed, progress);
     match loaded {
-        Ok((feeds, troubles)) if troubles.is_empty() && faults.is_empty() => return Ok(feeds),
-        Ok((_, troubles)) => faults.extend(troubles.into_iter().map(Into::into)),
+        Ok(loaded) if loaded.troubles.is_empty() && faults.is_empty() => return Ok(loaded.set),
+        Ok(LoadedFeeds { troubles, .. }) => faults.extend(troubles.into_iter().map(Into::into)),
         Err(error) => faults.push(error.into()),
     }
     Err(faults)

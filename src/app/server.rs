@@ -10,12 +10,14 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
-use super::assembly::{Common, Doors, STREAM_PATIENCE, start_workers};
+use super::assembly::{Common, Doors, STREAM_PATIENCE, random, start_workers};
 use super::control::Control;
-use super::publisher::{self, Publisher, Task};
+use super::publisher::{Publisher, Troubles};
+use super::tasks::{Task, tasks};
 use super::{FeedState, Progress, ReloadError, Reloaded, Signals, StartError, chain, system};
 use crate::admin::serve_http;
 use crate::config::Settings;
+use crate::feed::Schedule;
 use crate::metrics::Metrics;
 use crate::policy::Live;
 use crate::server::{Post, Rules, Shutdown, ask_over_tcp, serve_streams};
@@ -98,7 +100,7 @@ impl Server {
         let (posts, workers) = start_workers(&settings, &common, doors.sockets.udp)?;
 
         let (stop, stopping) = watch::channel(false);
-        let (tasks, queue) = publisher::tasks();
+        let (tasks, queue) = tasks();
         let shard = common.shards.last().map(Arc::clone).unwrap_or_default();
         let parts = Arc::new(common.stream_parts(&settings, &posts, shard));
         let streams = runtime.spawn(serve_streams(doors.sockets.tcp, parts, stopping.clone()));
@@ -129,7 +131,10 @@ impl Server {
             zones,
             generation: 0,
             accounts: common.accounts,
-            reload_failures: 0,
+            store: None,
+            schedule: Schedule::default(),
+            random: random()?,
+            troubles: Troubles::default(),
         };
         let loaded = publisher.first_load(progress);
         if let Ok(Reloaded { generation, notes }) = &loaded {

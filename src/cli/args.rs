@@ -40,6 +40,15 @@ pub(super) enum Command {
     Compile(Compile),
     /// Have the running server read its configuration and feeds again.
     Reload(Socket),
+    /// List the generations that the running server keeps on disk.
+    Generations(Socket),
+    /// Have the running server enforce what feeds were in an older generation, and pin them there.
+    ///
+    /// A pinned feed does not follow its source until `cenote feed unpin`; everything else goes on as before.
+    Rollback(Rollback),
+    /// List, refresh or unpin the running server's feeds.
+    #[command(subcommand)]
+    Feed(Feed),
 }
 
 /// An optional configuration file.
@@ -89,6 +98,57 @@ pub(super) struct Socket {
     pub(super) config: Option<PathBuf>,
 }
 
+/// `rollback`.
+#[derive(Debug, Args)]
+pub(super) struct Rollback {
+    /// The generation's number; without it the one before the one in force.
+    #[arg(value_name = "GENERATION")]
+    pub(super) generation: Option<u64>,
+    /// Roll back this feed alone; may be given several times.
+    #[arg(long = "feed", value_name = "NAME")]
+    pub(super) feeds: Vec<String>,
+    /// Which running server.
+    #[command(flatten)]
+    pub(super) socket: Socket,
+}
+
+/// `feed`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Feed {
+    /// List the feeds: how each was read, when, and how it stands.
+    List(Socket),
+    /// Read feeds again: those whose file changed, and those whose last update was refused.
+    Refresh(Refresh),
+    /// Let feeds that were rolled back follow their sources again.
+    Unpin(Feeds),
+}
+
+/// `feed refresh`.
+#[derive(Debug, Args)]
+pub(super) struct Refresh {
+    /// Which; without one all.
+    #[arg(value_name = "NAME")]
+    pub(super) feeds: Vec<String>,
+    /// Read them though nothing changed, and take their sizes and refused lines as meant. What is empty, or would sink a canary or a
+    /// protected name, is refused all the same.
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Which running server.
+    #[command(flatten)]
+    pub(super) socket: Socket,
+}
+
+/// Some feeds of a running server.
+#[derive(Debug, Args)]
+pub(super) struct Feeds {
+    /// Which; without one all.
+    #[arg(value_name = "NAME")]
+    pub(super) feeds: Vec<String>,
+    /// Which running server.
+    #[command(flatten)]
+    pub(super) socket: Socket,
+}
+
 /// A name as a person writes it.
 fn name(text: &str) -> Result<Name, NameError> {
     if text.is_ascii() {
@@ -123,6 +183,12 @@ mod tests {
             ("explain b\u{fc}cher.example --client 2001:db8::1 --socket s", None),
             ("compile --out o --config c", None),
             ("reload --config c", None),
+            ("rollback 12 --feed a --feed b", None),
+            ("feed list", None),
+            ("feed refresh a b --force --socket s", None),
+            ("feed unpin a", None),
+            ("feed", Some(DisplayHelpOnMissingArgumentOrSubcommand)),
+            ("rollback x", Some(ValueValidation)),
             ("", Some(DisplayHelpOnMissingArgumentOrSubcommand)),
             ("--version", Some(DisplayVersion)),
             ("help explain", Some(DisplayHelp)),

@@ -70,7 +70,7 @@ impl Banner {
         if self.zones > 0 {
             line("zones", format!("{} of your own", self.zones))?;
         }
-        line("policy", format!("generation {}, enforcing", self.generation))?;
+        line("policy", self.policy())?;
         if let Some(http) = self.http {
             line("http", format!("http://{http}/metrics"))?;
         }
@@ -94,6 +94,16 @@ impl Banner {
             line("try", format!("dig @{ip} -p {} {name}", first.port()))?;
         }
         out.flush()
+    }
+}
+
+impl Banner {
+    /// What is enforced.
+    fn policy(&self) -> String {
+        match self.generation {
+            0 => "waits for its feeds, not enforcing yet".to_owned(),
+            generation => format!("generation {generation}, enforcing"),
+        }
     }
 }
 

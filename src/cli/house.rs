@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::{Asked, Banner, BannerFeed, Checked, Compiled, Failed, FeedLines, House, Reloaded};
-use crate::admin::{self, Explanation, Reply, Request};
-use crate::app::{self, FeedState, Server, Signals, StartError};
+use crate::admin::{self, Explanation, FeedSummary, GenerationSummary, Reply, Request};
+use crate::app::{self, FeedState, LoadedFeeds, Server, Signals, StartError, Wanted};
 use crate::config::Settings;
-use crate::feed::{Format, Reason, Report, SAMPLE_NAME, Source};
+use crate::feed::{Reason, SAMPLE_NAME, Source};
 use crate::name::Name;
 
 /// The real one.
@@ -71,8 +71,8 @@ impl House for Cenote {
 
     fn compile(&self, settings: &Settings, out: &Path, step: &(dyn Fn(u64, u64) + Sync)) -> Result<Compiled, Failed> {
         app::harden()?;
-        let loaded = app::load_feeds(&settings.feeds, None, &mut |_, done, total| step(done, total));
-        let (feeds, troubles) = loaded.map_err(|error| StartError::Load(error.into()))?;
+        let loaded = app::load_feeds(&settings.feeds, None, Wanted::Changed, &mut |_, done, total| step(done, total));
+        let LoadedFeeds { set: feeds, troubles, .. } = loaded.map_err(|error| StartError::Load(error.into()))?;
         if !troubles.is_empty() {
             return Err(StartError::Load(app::ReloadError::Feeds(troubles)).into());
         }
@@ -82,9 +82,23 @@ impl House for Cenote {
         Ok(Compiled { entries: index.keys() as u64, octets })
     }
 
-    fn reload(&self, socket: &Path) -> Result<Reloaded, Failed> {
-        match admin::ask(socket, &Request::Reload)? {
+    fn publish(&self, socket: &Path, request: &Request) -> Result<Reloaded, Failed> {
+        match admin::ask(socket, request)? {
             Reply::Reloaded { generation, warnings, .. } => Ok(Reloaded { generation, notes: warnings }),
+            reply => Err(unexpected(reply)),
+        }
+    }
+
+    fn feeds(&self, socket: &Path) -> Result<Vec<FeedSummary>, Failed> {
+        match admin::ask(socket, &Request::Status)? {
+            Reply::Status(status) => Ok(status.feeds),
+            reply => Err(unexpected(reply)),
+        }
+    }
+
+    fn generations(&self, socket: &Path) -> Result<Vec<GenerationSummary>, Failed> {
+        match admin::ask(socket, &Request::Generations)? {
+            Reply::Generations { kept } => Ok(kept),
             reply => Err(unexpected(reply)),
         }
     }
@@ -102,21 +116,16 @@ fn unexpected(reply: Reply) -> Failed {
 fn banner_feed(state: &FeedState) -> BannerFeed {
     BannerFeed {
         name: state.figures.name.clone(),
-        format: format_of(state.report.as_ref()),
+        format: state.format.label(),
         entries: state.figures.entries,
-        refused: state.report.as_ref().map_or(0, Report::refused_total),
+        refused: state.figures.refused.iter().map(|(_, lines)| lines).sum(),
     }
-}
-
-/// How a feed was read; without a report, it was an artifact.
-fn format_of(report: Option<&Report>) -> &'static str {
-    report.map_or(Format::Artifact, |report| report.format).label()
 }
 
 /// A feed's row of the table.
 fn feed_lines(state: &FeedState) -> FeedLines {
     let name = state.figures.name.clone();
-    let (format, entries) = (format_of(state.report.as_ref()), state.figures.entries);
+    let (format, entries) = (state.format.label(), state.figures.entries);
     let Some(report) = &state.report else { return FeedLines { name, format, entries, ..FeedLines::default() } };
     FeedLines {
         name,

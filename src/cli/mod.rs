@@ -8,6 +8,7 @@ mod banner;
 mod check;
 mod exit;
 mod explain;
+mod feeds;
 mod house;
 mod log;
 mod progress;
@@ -28,7 +29,7 @@ pub use exit::Exit;
 pub use house::Cenote;
 pub use log::{Level, subscriber};
 
-use crate::admin::{self, Explanation};
+use crate::admin::{self, Explanation, FeedSummary, GenerationSummary, Request};
 use crate::config::{self, Faults, Settings};
 use crate::name::Name;
 use args::{Command, Line};
@@ -64,11 +65,23 @@ pub trait House {
     /// Feeds that cannot be loaded, or a file that cannot be written.
     fn compile(&self, settings: &Settings, out: &Path, step: &(dyn Fn(u64, u64) + Sync)) -> Result<Compiled, Failed>;
 
-    /// Has the server behind `socket` reload.
+    /// Has the server behind `socket` do what publishes a generation: reload, refresh, roll back, unpin.
     ///
     /// # Errors
-    /// Nobody to ask, or a configuration it refused.
-    fn reload(&self, socket: &Path) -> Result<Reloaded, Failed>;
+    /// Nobody to ask, or what it refused.
+    fn publish(&self, socket: &Path, request: &Request) -> Result<Reloaded, Failed>;
+
+    /// The feeds of the server behind `socket`.
+    ///
+    /// # Errors
+    /// Nobody to ask.
+    fn feeds(&self, socket: &Path) -> Result<Vec<FeedSummary>, Failed>;
+
+    /// The generations that the server behind `socket` keeps, the newest first.
+    ///
+    /// # Errors
+    /// Nobody to ask, or none are kept.
+    fn generations(&self, socket: &Path) -> Result<Vec<GenerationSummary>, Failed>;
 }
 
 /// Who explains.
@@ -183,7 +196,19 @@ fn dispatch(command: Command, house: &dyn House, out: &mut dyn Write, err: &mut 
         Command::Check(args) => check(args.config.as_deref(), house, out),
         Command::Explain(args) => explain(&args, house, out),
         Command::Compile(args) => compile(&args, house, out),
-        Command::Reload(args) => reload(args, house, out),
+        Command::Reload(args) => publish(args, &Request::Reload, house, out),
+        Command::Generations(args) => generations(args, house, out),
+        Command::Rollback(args) => {
+            let request = Request::Rollback { generation: args.generation, feeds: args.feeds };
+            publish(args.socket, &request, house, out)
+        }
+        Command::Feed(args::Feed::List(args)) => feeds(args, house, out),
+        Command::Feed(args::Feed::Refresh(args)) => {
+            publish(args.socket, &Request::Refresh { feeds: args.feeds, force: args.force }, house, out)
+        }
+        Command::Feed(args::Feed::Unpin(args)) => {
+            publish(args.socket, &Request::Unpin { feeds: args.feeds }, house, out)
+        }
     };
     let (exit, printed) = match result {
         Ok(()) => (Exit::Done, Ok(())),
@@ -272,14 +297,28 @@ fn compile(args: &args::Compile, house: &dyn House, out: &mut dyn Write) -> Resu
     Ok(())
 }
 
-/// `reload`.
-fn reload(args: args::Socket, house: &dyn House, out: &mut dyn Write) -> Result<(), Failure> {
-    let socket: PathBuf = match (args.socket, args.config) {
+/// The admin socket that is meant.
+fn socket(args: args::Socket) -> Result<PathBuf, Failure> {
+    Ok(match (args.socket, args.config) {
         (Some(socket), _) => socket,
         (None, Some(config)) => config::load(&config)?.admin.socket.ok_or_else(|| Failed::from(NoSocket))?,
         (None, None) => admin::default_socket().map_err(Failed::from)?,
-    };
-    let Reloaded { generation, notes } = house.reload(&socket)?;
+    })
+}
+
+/// `feed list`.
+fn feeds(args: args::Socket, house: &dyn House, out: &mut dyn Write) -> Result<(), Failure> {
+    Ok(feeds::write_feeds(&house.feeds(&socket(args)?)?, out)?)
+}
+
+/// `generations`.
+fn generations(args: args::Socket, house: &dyn House, out: &mut dyn Write) -> Result<(), Failure> {
+    Ok(feeds::write_generations(&house.generations(&socket(args)?)?, out)?)
+}
+
+/// `reload`, `rollback`, `feed refresh`, `feed unpin`.
+fn publish(args: args::Socket, request: &Request, house: &dyn House, out: &mut dyn Write) -> Result<(), Failure> {
+    let Reloaded { generation, notes } = house.publish(&socket(args)?, request)?;
     writeln!(out, "generation {generation} serves")?;
     for note in &notes {
         writeln!(out, "note: {}", plain(note))?;
@@ -348,9 +387,20 @@ mod tests {
             Ok(Compiled { entries: 12_345, octets: 67_890 })
         }
 
-        fn reload(&self, socket: &Path) -> Result<Reloaded, Failed> {
+        fn publish(&self, socket: &Path, request: &Request) -> Result<Reloaded, Failed> {
             self.result()?;
-            Ok(Reloaded { generation: 4, notes: vec![socket.display().to_string()] })
+            let notes = vec![format!("{} {}", socket.display(), serde_json::to_string(request)?)];
+            Ok(Reloaded { generation: 4, notes })
+        }
+
+        fn feeds(&self, socket: &Path) -> Result<Vec<FeedSummary>, Failed> {
+            self.result()?;
+            Ok(vec![FeedSummary { name: socket.display().to_string(), ..FeedSummary::default() }])
+        }
+
+        fn generations(&self, _: &Path) -> Result<Vec<GenerationSummary>, Failed> {
+            self.result()?;
+            Ok(vec![GenerationSummary { generation: 77, in_force: true, ..GenerationSummary::default() }])
         }
     }
 
@@ -391,7 +441,20 @@ mod tests {
             (format!("compile --out o --config {good}"), true, failed, "", "taken"),
             (format!("reload --config {good}"), false, done, "x.sock", ""),
             (format!("reload --config {dumb}"), false, failed, "", "expected an admin socket"),
-            ("reload --socket s".to_owned(), false, done, "generation 4 serves\nnote: s\n", ""),
+            (
+                "reload --socket s".to_owned(),
+                false,
+                done,
+                "generation 4 serves\nnote: s {\"request\":\"reload\"}\n",
+                "",
+            ),
+            ("generations --socket s".to_owned(), false, done, "77", ""),
+            ("generations --socket s".to_owned(), true, failed, "", "taken"),
+            ("rollback --socket s".to_owned(), false, done, "\"rollback\",\"feeds\":[]}", ""),
+            ("rollback 9 --feed a --socket s".to_owned(), false, done, "\"generation\":9,\"feeds\":[\"a\"]}", ""),
+            ("feed list --socket s".to_owned(), false, done, "not read yet", ""),
+            ("feed refresh a b --force --socket s".to_owned(), false, done, "[\"a\",\"b\"],\"force\":true}", ""),
+            ("feed unpin --socket s".to_owned(), false, done, "\"unpin\",\"feeds\":[]}", ""),
             ("reload --config none.toml".to_owned(), false, wrong, "", "none.toml: expected a readable file"),
         ] {
             let (exit, out, err) = outcome(&line, fails);

@@ -13,13 +13,13 @@ mod upstreams;
 
 use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use fault::{FAULTS_MAX, Fault, Faults, Problem, ResolvFlaw, Warning};
 
 use crate::index::FEEDS_MAX;
 use crate::name::Name;
-use crate::policy::{FeedConfig, SinkConfig, TENANTS_MAX, TenantConfig};
+use crate::policy::{BeforeLoad, DEFAULT_TENANT, FeedConfig, SinkConfig, TENANTS_MAX, TenantConfig};
 use crate::{admin, cache, feed, forward, server, zone};
 use reader::Document;
 
@@ -46,6 +46,10 @@ pub struct Settings {
     pub sink: SinkConfig,
     /// The feeds in order, at most [`FEEDS_MAX`], each name once.
     pub feeds: Vec<feed::Config>,
+    /// The file of names that no feed may sink.
+    pub protected_file: Option<PathBuf>,
+    /// Where generations are kept.
+    pub state: feed::StoreConfig,
     /// The same feeds in the same order, as policy sees them.
     pub policy_feeds: Vec<FeedConfig>,
     /// Who asks, each name once, each network once; everyone else may be among them.
@@ -113,6 +117,8 @@ fn embedded_with((servers, warnings): (Vec<SocketAddr>, Vec<Warning>)) -> Settin
         policy_feeds: vec![FeedConfig::plain(name.clone())],
         tenants: Vec::new(),
         feeds: vec![feed::Config::new("sample", feed::Source::Sample)],
+        protected_file: None,
+        state: feed::StoreConfig::default(),
         zones: zone::Config::default(),
         admin: rooms::admin_default(),
         warnings,
@@ -135,16 +141,23 @@ fn settings(document: &Document<'_>, folder: &Path) -> Settings {
     });
     let cache = top.section("cache", rooms::cache);
     let sink = top.section("sinkhole", |section| sinkholes::sinkhole(section, SinkConfig::default()));
+    let (guard, protected_file) = top.section("gate", |section| rooms::gate(section, folder));
     let (mut feeds, mut policy_feeds) = (Vec::new(), Vec::new());
     top.sections("feed", FEEDS_MAX, |section| {
-        if let Some((feed, policy)) = rooms::feed(section, folder, &feeds, &sink) {
+        if let Some((feed, policy)) = rooms::feed(section, folder, &feeds, &sink, &guard) {
             feeds.push(feed);
             policy_feeds.push(policy);
         }
     });
-    let (mut tenants, mut reader) = (Vec::new(), tenants::Reader::new(&feeds, &server.listen, &upstream, &sink));
+    let state = top.section("state", |section| rooms::state(section, folder));
+    let before_load = if state.start == feed::Start::Open { BeforeLoad::Open } else { BeforeLoad::default() };
+    let mut reader = tenants::Reader::new(&feeds, &server.listen, &upstream, &sink, before_load);
+    let mut tenants: Vec<TenantConfig> = Vec::new();
     // One more than the named ones: everyone else.
     top.sections("tenant", TENANTS_MAX + 1, |section| tenants.extend(reader.tenant(section)));
+    if before_load == BeforeLoad::Open && !tenants.iter().any(|tenant| tenant.name == DEFAULT_TENANT) {
+        tenants.push(TenantConfig { before_load, ..TenantConfig::plain(DEFAULT_TENANT.to_owned()) });
+    }
     let mut zones = Vec::new();
     top.sections("zone", zone::Config::ZONES_MAX, |section| zones.extend(rooms::zone(section, folder, &zones)));
     let rebinding = top.section("rebinding", rooms::rebinding);
@@ -161,6 +174,8 @@ fn settings(document: &Document<'_>, folder: &Path) -> Settings {
         cache,
         sink,
         feeds,
+        protected_file,
+        state,
         policy_feeds,
         tenants,
         rebinding,
@@ -221,6 +236,7 @@ pub fn restart_keys(old: &Settings, new: &Settings) -> Vec<&'static str> {
         &old.upstream;
     let cache::Config { size_mb, ttl_min_secs, ttl_max_secs, negative_ttl_max_secs } = &old.cache;
     let admin::Config { http, socket } = &old.admin;
+    let feed::StoreConfig { directory, generations, start } = &old.state;
     [
         ("server.listen", *listen == new.server.listen),
         ("server.workers", *workers == new.server.workers),
@@ -244,6 +260,9 @@ pub fn restart_keys(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("cache.ttl-min-secs", *ttl_min_secs == new.cache.ttl_min_secs),
         ("cache.ttl-max-secs", *ttl_max_secs == new.cache.ttl_max_secs),
         ("cache.negative-ttl-max-secs", *negative_ttl_max_secs == new.cache.negative_ttl_max_secs),
+        ("state.directory", *directory == new.state.directory),
+        ("state.generations", *generations == new.state.generations),
+        ("state.start", *start == new.state.start),
         ("metrics.listen", *http == new.admin.http),
         ("admin.socket", *socket == new.admin.socket),
     ]

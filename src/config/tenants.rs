@@ -31,6 +31,8 @@ pub(super) struct Reader<'r> {
     pub(super) upstream: &'r forward::Config,
     /// What `[sinkhole]` says.
     pub(super) sink: &'r SinkConfig,
+    /// What a tenant gets before the first load if it does not say.
+    before_load: BeforeLoad,
     /// Names that are taken.
     names: HashSet<String>,
     /// Networks that are taken.
@@ -46,9 +48,10 @@ impl<'r> Reader<'r> {
         listen: &'r [SocketAddr],
         upstream: &'r forward::Config,
         sink: &'r SinkConfig,
+        before_load: BeforeLoad,
     ) -> Self {
         let (names, networks, listeners) = Default::default();
-        Self { feeds, listen, upstream, sink, names, networks, listeners }
+        Self { feeds, listen, upstream, sink, before_load, names, networks, listeners }
     }
 
     /// One `[[tenant]]`.
@@ -91,7 +94,7 @@ impl<'r> Reader<'r> {
             sink: has_sink.then_some(sink),
             action: action.map(|placed| placed.value),
             upstream_group: group.map(|placed| placed.value),
-            before_load: or(before_load, BeforeLoad::default()),
+            before_load: or(before_load, self.before_load),
             figures: or(figures, figures_default),
         })
     }

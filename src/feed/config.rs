@@ -1,13 +1,16 @@
 //! A feed's settings.
 
+use std::hash::Hash as _;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use crc32fast::Hasher;
+use serde::{Deserialize, Serialize};
 
-use super::Terms;
+use super::{GateConfig, Terms};
 
 /// Where a feed's entries come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A text file or an artifact.
     File(PathBuf),
@@ -16,7 +19,7 @@ pub enum Source {
 }
 
 /// How a feed's text is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// Told from the content.
@@ -36,6 +39,8 @@ pub enum Format {
 impl Config {
     /// The longest name: it is a metric's label and a file's name.
     pub const NAME_OCTETS_MAX: usize = 64;
+    /// What `refresh_secs` may be.
+    pub const REFRESH_SECS: RangeInclusive<u32> = 0..=2_592_000;
 }
 
 impl Format {
@@ -62,14 +67,36 @@ pub struct Config {
     pub source: Source,
     /// How it is written.
     pub format: Format,
-    /// What it is granted.
+    /// Under what terms it is read.
     pub terms: Terms,
+    /// What a load must be to replace the one in use.
+    pub gate: GateConfig,
+    /// How often it is read without a change of its file, seconds; 0: never.
+    pub refresh_secs: u32,
 }
 
 impl Config {
     /// A feed with nothing but a name and a source: its format is told from its content, and it is granted nothing.
     #[must_use]
     pub fn new(name: &str, source: Source) -> Self {
-        Self { name: name.to_owned(), source, format: Format::Auto, terms: Terms::default() }
+        Self {
+            name: name.to_owned(),
+            source,
+            format: Format::Auto,
+            terms: Terms::default(),
+            gate: GateConfig::default(),
+            refresh_secs: 0,
+        }
+    }
+
+    /// What tells how its text was read, and by which version of this program: what was kept of a feed stands for the same file while this
+    /// stays.
+    #[must_use]
+    pub fn fingerprint(&self) -> u32 {
+        // Taken apart whole, so that a new setting cannot be forgotten here. The gate and the interval change nothing of what a file holds.
+        let Self { name: _, source, format, terms, gate: _, refresh_secs: _ } = self;
+        let mut hasher = Hasher::new();
+        (env!("CARGO_PKG_VERSION"), source, format, terms).hash(&mut hasher);
+        hasher.finalize()
     }
 }

@@ -1,8 +1,121 @@
-//! The gate a fresh load passes before it replaces the one in use: a list that lost most of its names is refused, and the old one stays.
+//! The gate that a fresh load passes before it replaces the one in use. What breaks a list far more often than its publisher meant it
+//! (it is empty, cut short, another list, a page of errors, or it names what must never be sunk) is refused, and the old one stays.
 
-/// A load with fewer than this share of the last one's names is refused, in percent: an upstream that broke, far more often than one
-/// that cleaned up (a guess; half is what the operator is told).
-pub const SHRUNK_BELOW_PERCENT: u64 = 50;
+use std::ops::RangeInclusive;
+
+/// A growth to so few entries is never refused: small lists double in a day (a guess).
+pub const GROWTH_FREE_ENTRIES: u64 = 1000;
+
+/// A feed's bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GateConfig {
+    /// How much of the entries in use may be gone, percent.
+    pub shrink_max_percent: u32,
+    /// How many more there may be than are in use, percent.
+    pub growth_max_percent: u32,
+    /// The fewest entries.
+    pub entries_min: u64,
+    /// The most entries.
+    pub entries_max: u64,
+    /// How many of the lines, without comments, may be refused, percent.
+    pub refused_max_percent: u32,
+}
+
+impl GateConfig {
+    /// What `shrink_max_percent` may be.
+    pub const SHRINK_MAX_PERCENT: RangeInclusive<u32> = 0..=100;
+    /// What `growth_max_percent` may be.
+    pub const GROWTH_MAX_PERCENT: RangeInclusive<u32> = 0..=1_000_000;
+    /// What `entries_min` and `entries_max` may be: as many names as an arena of 4 GiB holds.
+    pub const ENTRIES: RangeInclusive<u64> = 1..=150_000_000;
+    /// What `refused_max_percent` may be.
+    pub const REFUSED_MAX_PERCENT: RangeInclusive<u32> = 0..=100;
+}
+
+impl Default for GateConfig {
+    /// Guesses, but for the last one: of a real list of names and addresses 61 % of the lines are refused.
+    fn default() -> Self {
+        Self {
+            shrink_max_percent: 50,
+            growth_max_percent: 900,
+            entries_min: 1,
+            entries_max: *Self::ENTRIES.end(),
+            refused_max_percent: 95,
+        }
+    }
+}
+
+/// What is known of a load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Load {
+    /// Distinct entries.
+    pub entries: u64,
+    /// Lines that were to hold entries: all but comments and what serves the format; 0 where it has no lines.
+    pub lines: u64,
+    /// Those of them that were refused.
+    pub refused: u64,
+    /// Canaries that it would sink.
+    pub canaries: u64,
+    /// Protected names that it would sink, where its entries cannot be refused one by one.
+    pub protected: u64,
+}
+
+/// By which rule a load was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// It cannot be read at all.
+    Unreadable,
+    /// Nothing is left of it.
+    Empty,
+    /// It would sink a canary.
+    Canary,
+    /// It would sink a protected name.
+    Protected,
+    /// It lost too much.
+    Shrunk,
+    /// It grew too much.
+    Grown,
+    /// It has too few entries.
+    TooFew,
+    /// It has too many.
+    TooMany,
+    /// Too many of its lines are refused.
+    RefusedLines,
+}
+
+impl Rule {
+    /// How many there are.
+    pub const COUNT: usize = 9;
+
+    /// Every rule, in the order metrics list them; each stands at its own number.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Unreadable,
+        Self::Empty,
+        Self::Canary,
+        Self::Protected,
+        Self::Shrunk,
+        Self::Grown,
+        Self::TooFew,
+        Self::TooMany,
+        Self::RefusedLines,
+    ];
+
+    /// Its label in `cenote_feed_refused_updates_total{feed,rule}`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::Empty => "empty",
+            Self::Canary => "canary",
+            Self::Protected => "protected",
+            Self::Shrunk => "shrunk",
+            Self::Grown => "grown",
+            Self::TooFew => "too-few",
+            Self::TooMany => "too-many",
+            Self::RefusedLines => "refused-lines",
+        }
+    }
+}
 
 /// Why a load may not replace the one in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -10,28 +123,118 @@ pub enum GateError {
     /// Nothing is left of it.
     #[error("expected at least one usable entry, got none")]
     Empty,
-    /// Under [`SHRUNK_BELOW_PERCENT`].
-    #[error("expected at least {SHRUNK_BELOW_PERCENT} % of the last load's {previous} entries, got {new}")]
+    /// It would sink canaries.
+    #[error("expected no canary to be sunk (gate.canaries), got {0} that would be")]
+    Canary(u64),
+    /// It would sink protected names.
+    #[error("expected no protected name to be sunk (gate.protected), got {0} that would be")]
+    Protected(u64),
+    /// Over `shrink-max-percent`.
+    #[error("expected at most {percent} % of the {previous} entries in use to be gone (shrink-max-percent), got {new}")]
     Shrunk {
-        /// Entries of the load in use.
+        /// Entries in use.
         previous: u64,
-        /// Entries of the new one.
+        /// Entries of the new load.
         new: u64,
+        /// The bound.
+        percent: u32,
+    },
+    /// Over `growth-max-percent`.
+    #[error("expected at most {percent} % more than the {previous} entries in use (growth-max-percent), got {new}")]
+    Grown {
+        /// Entries in use.
+        previous: u64,
+        /// Entries of the new load.
+        new: u64,
+        /// The bound.
+        percent: u32,
+    },
+    /// Under `entries-min`.
+    #[error("expected at least {min} entries (entries-min), got {new}")]
+    TooFew {
+        /// The bound.
+        min: u64,
+        /// Entries of the new load.
+        new: u64,
+    },
+    /// Over `entries-max`.
+    #[error("expected at most {max} entries (entries-max), got {new}")]
+    TooMany {
+        /// The bound.
+        max: u64,
+        /// Entries of the new load.
+        new: u64,
+    },
+    /// Over `refused-max-percent`.
+    #[error("expected at most {percent} % of {lines} lines to be refused (refused-max-percent), got {refused}")]
+    RefusedLines {
+        /// Lines that were to hold entries.
+        lines: u64,
+        /// Those refused.
+        refused: u64,
+        /// The bound.
+        percent: u32,
     },
 }
 
-/// Whether a load of `new` entries may replace one of `previous`; the first load has no previous.
+impl GateError {
+    /// The rule behind it.
+    #[must_use]
+    pub const fn rule(&self) -> Rule {
+        match self {
+            Self::Empty => Rule::Empty,
+            Self::Canary(_) => Rule::Canary,
+            Self::Protected(_) => Rule::Protected,
+            Self::Shrunk { .. } => Rule::Shrunk,
+            Self::Grown { .. } => Rule::Grown,
+            Self::TooFew { .. } => Rule::TooFew,
+            Self::TooMany { .. } => Rule::TooMany,
+            Self::RefusedLines { .. } => Rule::RefusedLines,
+        }
+    }
+}
+
+/// Whether `load` may replace one of `previous` entries; the first load has no previous. `force`: the operator has looked, and its size and its
+/// refused lines are as they should be; what is empty, or sinks what must not be, is refused all the same.
 ///
 /// # Errors
 /// [`GateError`].
-pub const fn gate(previous: Option<u64>, new: u64) -> Result<(), GateError> {
-    match previous {
-        _ if new == 0 => Err(GateError::Empty),
-        Some(previous) if new.saturating_mul(100) < previous.saturating_mul(SHRUNK_BELOW_PERCENT) => {
-            Err(GateError::Shrunk { previous, new })
-        }
-        _ => Ok(()),
+pub const fn gate(config: &GateConfig, previous: Option<u64>, load: Load, force: bool) -> Result<(), GateError> {
+    let Load { entries: new, lines, refused, canaries, protected } = load;
+    if new == 0 {
+        return Err(GateError::Empty);
     }
+    if canaries > 0 {
+        return Err(GateError::Canary(canaries));
+    }
+    if protected > 0 {
+        return Err(GateError::Protected(protected));
+    }
+    if force {
+        return Ok(());
+    }
+    if let Some(previous) = previous {
+        let percent = config.shrink_max_percent;
+        let kept = new.saturating_mul(100);
+        if kept < previous.saturating_mul(100 - if percent > 100 { 100 } else { percent } as u64) {
+            return Err(GateError::Shrunk { previous, new, percent });
+        }
+        let percent = config.growth_max_percent;
+        if previous > 0 && new > GROWTH_FREE_ENTRIES && kept > previous.saturating_mul(100 + percent as u64) {
+            return Err(GateError::Grown { previous, new, percent });
+        }
+    }
+    if new < config.entries_min {
+        return Err(GateError::TooFew { min: config.entries_min, new });
+    }
+    if new > config.entries_max {
+        return Err(GateError::TooMany { max: config.entries_max, new });
+    }
+    let percent = config.refused_max_percent;
+    if refused.saturating_mul(100) > lines.saturating_mul(percent as u64) {
+        return Err(GateError::RefusedLines { lines, refused, percent });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -39,18 +242,73 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_is_enough_and_less_is_not() {
+    fn each_stands_at_its_number_with_a_label_of_its_own() {
+        let mut labels = std::collections::BTreeSet::new();
+        for (number, rule) in Rule::ALL.into_iter().enumerate() {
+            assert_eq!(rule as usize, number, "{rule:?}");
+            assert!(labels.insert(rule.label()), "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        let config = GateConfig { entries_min: 2, entries_max: 30_000, ..GateConfig::default() };
+        let shrunk = |previous, new| Err(GateError::Shrunk { previous, new, percent: 50 });
         for (previous, new, want) in [
-            (None, 1, Ok(())),
+            (None, 2, Ok(())),
+            (None, 30_000, Ok(())),
             (None, 0, Err(GateError::Empty)),
+            (None, 1, Err(GateError::TooFew { min: 2, new: 1 })),
+            (None, 30_001, Err(GateError::TooMany { max: 30_000, new: 30_001 })),
             (Some(10), 0, Err(GateError::Empty)),
             (Some(10), 5, Ok(())),
-            (Some(10), 4, Err(GateError::Shrunk { previous: 10, new: 4 })),
-            (Some(11), 5, Err(GateError::Shrunk { previous: 11, new: 5 })),
-            (Some(0), 1, Ok(())),
-            (Some(5), 5000, Ok(())),
+            (Some(10), 4, shrunk(10, 4)),
+            (Some(11), 5, shrunk(11, 5)),
+            (Some(0), 2, Ok(())),
+            (Some(0), 20_000, Ok(())),
+            (Some(5), 1000, Ok(())), // too few to mind
+            (Some(5), 1001, Err(GateError::Grown { previous: 5, new: 1001, percent: 900 })),
+            (Some(2000), 20_000, Ok(())),
+            (Some(2000), 20_001, Err(GateError::Grown { previous: 2000, new: 20_001, percent: 900 })),
         ] {
-            assert_eq!(gate(previous, new), want, "{previous:?} {new}");
+            let load = Load { entries: new, ..Load::default() };
+            assert_eq!(gate(&config, previous, load, false), want, "{previous:?} {new}");
+            assert_eq!(gate(&config, previous, load, true).is_ok(), new > 0, "forced: {previous:?} {new}");
+        }
+    }
+
+    #[test]
+    fn bounds_may_be_off_or_strict() {
+        let off = GateConfig { shrink_max_percent: 100, refused_max_percent: 100, ..GateConfig::default() };
+        let strict = GateConfig {
+            shrink_max_percent: 0,
+            growth_max_percent: 0,
+            refused_max_percent: 0,
+            ..GateConfig::default()
+        };
+        let load = |entries, refused| Load { entries, lines: entries + refused, refused, ..Load::default() };
+        assert_eq!(gate(&off, Some(u64::MAX / 200), load(1, 1_000_000), false), Ok(()));
+        assert_eq!(gate(&strict, Some(2000), load(2000, 0), false), Ok(()));
+        assert_eq!(gate(&strict, Some(2000), load(1999, 0), false).map_err(|error| error.rule()), Err(Rule::Shrunk));
+        assert_eq!(gate(&strict, Some(2000), load(2001, 0), false).map_err(|error| error.rule()), Err(Rule::Grown));
+        assert_eq!(
+            gate(&strict, None, load(99, 1), false),
+            Err(GateError::RefusedLines { lines: 100, refused: 1, percent: 0 })
+        );
+        assert_eq!(gate(&GateConfig::default(), None, load(5, 95), false), Ok(()));
+        assert_eq!(
+            gate(&GateConfig::default(), None, load(4, 96), false).map_err(|error| error.rule()),
+            Err(Rule::RefusedLines)
+        );
+    }
+
+    #[test]
+    fn what_must_not_be_sunk_cannot_be_forced() {
+        for force in [false, true] {
+            let load = Load { entries: 5, canaries: 1, ..Load::default() };
+            assert_eq!(gate(&GateConfig::default(), None, load, force), Err(GateError::Canary(1)));
+            let load = Load { entries: 5, protected: 2, ..Load::default() };
+            assert_eq!(gate(&GateConfig::default(), None, load, force), Err(GateError::Protected(2)));
         }
     }
 }

@@ -96,6 +96,9 @@ impl<'t> Intake<'t> {
     /// [`take`](Self::take) without the books.
     fn try_take(&mut self, text: &[u8], verbs: Verbs) -> Result<(), Reason> {
         let standing = self.key.accept(text, self.terms.trust_suffixes)?;
+        if self.terms.guard.refuses(self.key.as_bytes(), verbs) {
+            return Err(Reason::Protected);
+        }
         self.entries.push(self.key.as_bytes(), verbs, self.taken > 0).map_err(|_| Reason::FeedFull)?;
         if standing == Standing::PrivateSuffix {
             self.report.private_suffixes += 1;
@@ -124,6 +127,9 @@ impl<'t> Intake<'t> {
     /// Takes all that is below the root: everything there is.
     pub(super) fn take_root(&mut self, says: Says) -> Result<(), Reason> {
         let verb = self.verb(says)?;
+        if self.terms.guard.refuses(&[], Verbs::below(verb)) {
+            return Err(Reason::Protected);
+        }
         self.entries.push(&[], Verbs::below(verb), self.taken > 0).map_err(|_| Reason::FeedFull)?;
         self.taken += 1;
         Ok(())

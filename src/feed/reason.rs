@@ -7,6 +7,8 @@ pub enum Reason {
     Address,
     /// A network: an address and a prefix length.
     Cidr,
+    /// It would sink a protected name.
+    Protected,
     /// A URL with its scheme.
     Url,
     /// A name with a path behind it.
@@ -75,12 +77,13 @@ pub enum Reason {
 
 impl Reason {
     /// How many there are.
-    pub const COUNT: usize = 34;
+    pub const COUNT: usize = 35;
 
     /// Every reason, in the order metrics list them; each stands at its own number.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Address,
         Self::Cidr,
+        Self::Protected,
         Self::Url,
         Self::Path,
         Self::Port,
@@ -115,12 +118,19 @@ impl Reason {
         Self::FeedFull,
     ];
 
+    /// The reason with this label.
+    #[must_use]
+    pub fn from_label(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.label() == label)
+    }
+
     /// Its label in `cenote_feed_refused_lines{feed,reason}`.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
             Self::Address => "address",
             Self::Cidr => "cidr",
+            Self::Protected => "protected",
             Self::Url => "url",
             Self::Path => "path",
             Self::Port => "port",

@@ -5,6 +5,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 /// How long size and mtime must stay as they are before a changed file is read: writers pause for less between two writes of one file
 /// (a guess), and a person waits for more.
 pub const STILL_FOR: Duration = Duration::from_millis(200);
@@ -12,7 +14,7 @@ pub const STILL_FOR: Duration = Duration::from_millis(200);
 pub const SETTLE_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// What tells one state of a file from another; `None` in its place: there is no file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stat {
     /// Which file: device and inode, so that one of the same size and time moved over it shows.
     identity: (u64, u64),

@@ -419,6 +419,13 @@ impl Sorted {
             (key, verbs)
         })
     }
+
+    /// What the name of `key` says; a binary search.
+    #[must_use]
+    pub fn get(&self, key: &[u8]) -> Option<Verbs> {
+        let place = self.starts.binary_search_by(|&start| key_of(&self.arena, start).cmp(key)).ok()?;
+        self.starts.get(place).map(|&start| entry(&self.arena, start).0)
+    }
 }
 
 #[cfg(test)]

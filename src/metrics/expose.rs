@@ -16,6 +16,8 @@ use super::{ACTIONS, Account, AccountKind, Shard};
 pub struct FeedFigures {
     /// The operator's name for it.
     pub name: String,
+    /// How it was read; empty: it never was.
+    pub format: &'static str,
     /// Indicators enforced.
     pub entries: u64,
     /// Lines refused at the last load, by reason.
@@ -26,6 +28,10 @@ pub struct FeedFigures {
     pub stale: bool,
     /// Loads that were refused, since the start.
     pub failures: u64,
+    /// The same by the rule that refused them.
+    pub refused_updates: Vec<(&'static str, u64)>,
+    /// Whether it stays as it is until the operator says otherwise.
+    pub pinned: bool,
 }
 
 /// What is known at a publication rather than counted.
@@ -43,6 +49,10 @@ pub struct Gauges {
     pub accounts: Vec<Account>,
     /// Reloads that changed nothing because they failed, since the start.
     pub reload_failures: u64,
+    /// The number of the generation that was kept on disk last; 0: none is.
+    pub state_generation: u64,
+    /// Generations that could not be kept, since the start.
+    pub state_failures: u64,
 }
 
 /// What is neither counted nor published, but asked for at each scrape.
@@ -251,6 +261,8 @@ mod tests {
                     refused: vec![("not-a-name", 2), ("too-long", 0)],
                     loaded_at_secs: 1_700_000_000,
                     failures: 6,
+                    refused_updates: vec![("unreadable", 2), ("shrunk", 4)],
+                    pinned: true,
                     stale: true,
                     ..feed("gov \"urgent\"")
                 },
@@ -260,6 +272,8 @@ mod tests {
             index_bytes: 4096,
             accounts: accounts.to_vec(),
             reload_failures: 1,
+            state_generation: 3,
+            state_failures: 1,
         };
         metrics
     }

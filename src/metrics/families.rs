@@ -197,6 +197,19 @@ fn put_feeds(out: &mut Families, scrape: &Scrape<'_>) {
         "Loads of the feed that were refused, the older copy kept.",
         scrape.by_feed(|feed| feed.failures),
     );
+    let updates = scrape.gauges.feeds.iter().flat_map(|feed| {
+        feed.refused_updates.iter().map(|&(rule, loads)| (vec![("feed", feed.name.as_str()), ("rule", rule)], loads))
+    });
+    out.counters(
+        "cenote_feed_refused_updates_total",
+        "Loads of the feed that were refused, by the rule that refused them.",
+        updates,
+    );
+    out.gauges(
+        "cenote_feed_pinned",
+        "1 while the feed was rolled back and stays as it is until it is unpinned.",
+        scrape.by_feed(|feed| u64::from(feed.pinned)),
+    );
 }
 
 /// What tenants and sectors ask, if they are counted at all.
@@ -244,6 +257,16 @@ fn put_policy(out: &mut Families, scrape: &Scrape<'_>) {
         "cenote_reload_failures_total",
         "Reloads that failed and changed nothing.",
         scrape.gauges.reload_failures,
+    );
+    out.gauge(
+        "cenote_state_generation",
+        "Number of the generation that was kept on disk last; 0 while none is.",
+        scrape.gauges.state_generation,
+    );
+    out.counter(
+        "cenote_state_failures_total",
+        "Generations that could not be kept on disk.",
+        scrape.gauges.state_failures,
     );
     out.gauge("cenote_index_bytes", "Memory taken by the compiled index of indicators.", scrape.gauges.index_bytes);
 }

@@ -1,0 +1,68 @@
+//! Putting a generation's indexes together: big and small feeds have one each, so that a name added to a small one is enforced in
+//! milliseconds however big the others are; an index none of whose feeds changed is taken over as it is.
+
+use std::sync::Arc;
+
+use super::feeds::{FeedSet, FeedState, Tier};
+use super::loading::Next;
+use crate::index::{BuildError, FeedId, Index, Kept, Part, Sorted};
+
+/// A feed of at most so many entries is small: a guess. Beside a big one it costs a query one more
+/// look at a filter, which fits a core's own cache.
+pub(super) const SMALL_FEED_ENTRIES: u64 = 65_536;
+
+/// The set of these feeds, by place, each with where its entries are.
+///
+/// # Errors
+/// [`BuildError`].
+pub(super) fn assemble(mut states: Vec<FeedState>, mut sources: Vec<Next>) -> Result<FeedSet, BuildError> {
+    // Alone, small feeds need no index apart.
+    let any_big = states.iter().any(|state| state.figures.entries > SMALL_FEED_ENTRIES);
+    for state in &mut states {
+        let small = any_big && state.figures.entries <= SMALL_FEED_ENTRIES;
+        state.tier = if small { Tier::Small } else { Tier::Big };
+    }
+    let big = assemble_tier(Tier::Big, &states, &mut sources)?;
+    let small = assemble_tier(Tier::Small, &states, &mut sources)?;
+    Ok(FeedSet { states, big, small })
+}
+
+/// The index of one tier's feeds; `None` if it has none. One that is built already is taken as it is.
+fn assemble_tier(tier: Tier, states: &[FeedState], sources: &mut [Next]) -> Result<Option<Arc<Index>>, BuildError> {
+    let mut own: Vec<(FeedId, &FeedState, &mut Next)> = (0..)
+        .zip(states.iter().zip(sources))
+        .filter(|(_, (state, _))| state.tier == tier)
+        .filter_map(|(place, (state, next))| Some((FeedId::new(place)?, state, next)))
+        .collect();
+    if own.is_empty() {
+        return Ok(None);
+    }
+    if let Some((_, _, Next::Kept(first, _))) = own.first()
+        && first.feeds().len() == own.len()
+        && own
+            .iter()
+            .all(|(id, _, next)| matches!(next, Next::Kept(index, place) if place == id && Arc::ptr_eq(index, first)))
+    {
+        return Ok(Some(Arc::clone(first)));
+    }
+    if let [(_, _, next)] = own.as_mut_slice()
+        && matches!(next, Next::Whole(_))
+        && let Next::Whole(index) = std::mem::replace(*next, Next::Nothing)
+    {
+        return Ok(Some(Arc::from(index)));
+    }
+    let nothing = Sorted::default();
+    let parts: Vec<Part<'_>> = own
+        .iter()
+        .map(|(id, state, next)| {
+            let source = match &**next {
+                Next::Fresh(entries) => Kept::New(entries),
+                Next::Whole(index) => Kept::Old(index, *id),
+                Next::Kept(index, place) => Kept::Old(index, *place),
+                Next::Nothing => Kept::New(&nothing),
+            };
+            Part { id: *id, name: &state.name, entries: state.figures.entries, source }
+        })
+        .collect();
+    Index::build(&parts, &mut |_| ()).map(Arc::new).map(Some)
+}

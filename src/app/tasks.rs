@@ -1,0 +1,114 @@
+//! What the publisher is told to do, and what comes of it.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use super::loading::FeedTrouble;
+use crate::config::Faults;
+use crate::feed::{KeptGeneration, StoreError};
+use crate::index::BuildError;
+use crate::zone::ZoneError;
+
+/// Where an answer goes; whoever asked may have gone.
+pub(super) type Answer<T> = Sender<Result<T, ReloadError>>;
+
+/// What the publisher is told to do.
+pub(super) enum Task {
+    /// Read configuration, zones and changed feeds again.
+    Reload(Option<Answer<Reloaded>>),
+    /// These files changed.
+    Changed(Vec<PathBuf>),
+    /// Read these feeds again, or all: those whose file changed or that failed; with `force` all the same, and their sizes as meant.
+    Refresh {
+        /// The operator's names for them; none: all.
+        feeds: Vec<String>,
+        /// Whether the gate's bounds are waived.
+        force: bool,
+        /// Who asked.
+        answer: Answer<Reloaded>,
+    },
+    /// Enforce an older generation's feeds, and pin them.
+    Rollback {
+        /// Its number; `None`: the one before the one in force.
+        generation: Option<u64>,
+        /// The operator's names for them; none: all.
+        feeds: Vec<String>,
+        /// Who asked.
+        answer: Answer<Reloaded>,
+    },
+    /// Let these pinned feeds, or all, follow their sources again.
+    Unpin {
+        /// The operator's names for them; none: all.
+        feeds: Vec<String>,
+        /// Who asked.
+        answer: Answer<Reloaded>,
+    },
+    /// Say which generations are kept.
+    Generations(Answer<Generations>),
+    /// End.
+    Stop,
+}
+
+/// What a reload came to.
+#[derive(Debug, Clone)]
+pub struct Reloaded {
+    /// The generation in force now.
+    pub generation: u64,
+    /// What the operator should know.
+    pub notes: Vec<String>,
+}
+
+/// The generations kept on disk.
+#[derive(Debug, Clone)]
+pub struct Generations {
+    /// The newest first.
+    pub kept: Vec<KeptGeneration>,
+    /// The number of the one in force.
+    pub in_force: u64,
+}
+
+/// Why nothing was reloaded; the generation in force stays.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] Faults),
+    /// A zone is wrong.
+    #[error("{}", list(.0))]
+    Zones(Vec<ZoneError>),
+    /// The index could not be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The first load: a feed could not be taken.
+    #[error("{}", list(.0))]
+    Feeds(Vec<FeedTrouble>),
+    /// A generation could not be had back, or another server has the folder.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nothing is kept.
+    #[error("expected a state directory (state.directory), got a server that keeps no generations")]
+    NoStore,
+    /// There is only one generation.
+    #[error("expected an older generation, got none; `cenote generations` lists them")]
+    NoneBefore,
+    /// No feed is called so.
+    #[error("expected a feed's name, got one that no feed has: {0}")]
+    NoSuchFeed(String),
+    /// There is nothing to do.
+    #[error("{0}")]
+    Nothing(&'static str),
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+/// Each on a line.
+fn list<E: std::error::Error>(errors: &[E]) -> String {
+    let lines: Vec<String> = errors.iter().map(|error| super::chain(error)).collect();
+    lines.join("\n")
+}
+
+/// A queue of tasks.
+pub(super) fn tasks() -> (Sender<Task>, Receiver<Task>) {
+    channel()
+}

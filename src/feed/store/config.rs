@@ -1,0 +1,43 @@
+//! Where generations are kept, how many, and what they are for at a start.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// What is enforced at a start before the sources were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// What was kept last; with nothing kept, names that would be forwarded are SERVFAIL until the sources were read.
+    #[default]
+    LastGood,
+    /// Nothing: those names are SERVFAIL until all sources were read. A source that cannot be read falls back on what was kept of it.
+    Wait,
+    /// What was kept last; with nothing kept, names are forwarded until the sources were read.
+    Open,
+}
+
+/// The store's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// The folder; `None`: nothing is kept.
+    pub directory: Option<PathBuf>,
+    /// How many generations are kept, the one in force among them.
+    pub generations: u32,
+    /// What a start enforces.
+    pub start: Start,
+}
+
+impl StoreConfig {
+    /// What `generations` may be.
+    pub const GENERATIONS: RangeInclusive<u32> = 1..=100;
+}
+
+impl Default for StoreConfig {
+    /// In the folder that systemd makes for a service with `StateDirectory=`; without one nothing is kept.
+    fn default() -> Self {
+        let directory = std::env::var_os("STATE_DIRECTORY").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+        Self { directory, generations: 5, start: Start::default() }
+    }
+}

@@ -1,0 +1,342 @@
+//! [`Store`]: the last generations on disk, so that a start enforces at once, whatever became of the sources, and an operator can go back.
+//!
+//! ```text
+//! 0000000012-big.cenote     an index, named after the generation that first had it; never written twice
+//! generation-0000000015.json  a generation: which indexes, and each feed's standing
+//! lock                      held while a server uses the folder
+//! ```
+//!
+//! A file is written beside its place, synced, read back and verified, then renamed; a generation's indexes before its manifest. Whatever
+//! happens in between, what is read is a whole generation, old or new. Folder 0700, files 0600. An error names files and counts alone.
+
+mod config;
+mod manifest;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use config::{Start, StoreConfig};
+pub use manifest::KeptFeed;
+
+use crate::index::{Index, OpenError};
+use manifest::Manifest;
+
+/// The largest manifest: 128 feeds with every reason take a tenth of it.
+const MANIFEST_OCTETS_MAX: u64 = 4 << 20;
+/// What a manifest's file name begins with.
+const MANIFEST_FRONT: &str = "generation-";
+/// What it ends with.
+const MANIFEST_END: &str = ".json";
+/// What an index's file name ends with.
+const INDEX_END: &str = ".cenote";
+
+/// Why something was not kept, or cannot be had back.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The folder cannot be made, locked or read.
+    #[error("{path}: the state directory cannot be used", path = path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another server has it.
+    #[error("{path}: the state directory is used by another process", path = path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file cannot be written.
+    #[error("{path}: cannot be written", path = path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A manifest cannot be read, or is none.
+    #[error("{path}: expected a kept generation, got a damaged file", path = path.display())]
+    Manifest {
+        /// Which.
+        path: PathBuf,
+    },
+    /// An index cannot be read, or is damaged.
+    #[error("{path}: cannot be used", path = path.display())]
+    Index {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: OpenError,
+    },
+    /// There is no such generation.
+    #[error("expected one of the kept generations, got {generation}; `cenote generations` lists them")]
+    NoSuchGeneration {
+        /// Its number.
+        generation: u64,
+    },
+}
+
+/// A generation read back.
+#[derive(Debug)]
+pub struct Kept {
+    /// Its number.
+    pub generation: u64,
+    /// Its feeds, by place.
+    pub feeds: Vec<KeptFeed>,
+    /// Its indexes, by part.
+    pub parts: BTreeMap<String, Arc<Index>>,
+}
+
+/// A generation as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptGeneration {
+    /// Its number.
+    pub generation: u64,
+    /// When it was published, seconds since 1970.
+    pub made_at_secs: u64,
+    /// Its feeds, by place.
+    pub feeds: Vec<KeptFeed>,
+}
+
+/// What was kept last.
+#[derive(Debug)]
+struct Saved {
+    /// Its manifest.
+    manifest: Manifest,
+    /// Its indexes, by part: what is in force and needs no second file.
+    parts: BTreeMap<String, Arc<Index>>,
+}
+
+/// The folder of kept generations.
+#[derive(Debug)]
+pub struct Store {
+    /// Where.
+    folder: PathBuf,
+    /// Held as long as this is; `None`: the folder is read-only.
+    lock: Option<File>,
+    /// How many generations stay.
+    keep: usize,
+    /// What was kept, or read, last.
+    saved: Option<Saved>,
+}
+
+impl Store {
+    /// Opens the folder, made if it is not there. One that cannot be written is only read from: see [`is_writable`](Self::is_writable).
+    ///
+    /// # Errors
+    /// [`StoreError::Folder`], [`StoreError::InUse`].
+    pub fn open(folder: &Path, keep: u32) -> Result<Self, StoreError> {
+        let bad = |source| StoreError::Folder { path: folder.to_owned(), source };
+        if !folder.is_dir() {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(bad)?;
+        }
+        fs::read_dir(folder).map_err(bad)?;
+        let lock =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(folder.join("lock")).ok();
+        match lock.as_ref().map(File::try_lock) {
+            Some(Err(TryLockError::WouldBlock)) => return Err(StoreError::InUse { path: folder.to_owned() }),
+            Some(Err(TryLockError::Error(source))) => return Err(bad(source)),
+            Some(Ok(())) | None => {}
+        }
+        let keep = usize::try_from(keep).unwrap_or(usize::MAX).max(1);
+        Ok(Self { folder: folder.to_owned(), lock, keep, saved: None })
+    }
+
+    /// Whether anything can be kept.
+    #[must_use]
+    pub const fn is_writable(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    /// The newest generation that is whole, and what was passed over on the way to it.
+    pub fn newest(&mut self) -> (Option<Kept>, Vec<StoreError>) {
+        let mut passed_over = Vec::new();
+        for generation in self.numbers().into_iter().rev() {
+            match self.read(generation) {
+                Ok((manifest, parts)) => {
+                    let kept = Kept { generation, feeds: manifest.feeds.clone(), parts: parts.clone() };
+                    self.saved = Some(Saved { manifest, parts });
+                    return (Some(kept), passed_over);
+                }
+                Err(error) => passed_over.push(error),
+            }
+        }
+        (None, passed_over)
+    }
+
+    /// One generation.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn get(&self, generation: u64) -> Result<Kept, StoreError> {
+        if !self.numbers().contains(&generation) {
+            return Err(StoreError::NoSuchGeneration { generation });
+        }
+        let (manifest, parts) = self.read(generation)?;
+        Ok(Kept { generation, feeds: manifest.feeds, parts })
+    }
+
+    /// All that are kept and whose manifest can be read, the newest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<KeptGeneration> {
+        let manifests = self.numbers().into_iter().rev().filter_map(|number| self.manifest(number).ok());
+        manifests
+            .map(|Manifest { generation, made_at_secs, feeds, .. }| KeptGeneration { generation, made_at_secs, feeds })
+            .collect()
+    }
+
+    /// The highest number ever kept here, as far as can be told.
+    #[must_use]
+    pub fn last_number(&self) -> u64 {
+        self.numbers().into_iter().next_back().unwrap_or(0)
+    }
+
+    /// Keeps a generation; indexes that the one kept last has are not written again. One that holds the same as the last takes its place.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was kept before stays.
+    pub fn save(
+        &mut self,
+        generation: u64,
+        made_at_secs: u64,
+        feeds: Vec<KeptFeed>,
+        parts: BTreeMap<String, Arc<Index>>,
+    ) -> Result<(), StoreError> {
+        let mut files = BTreeMap::new();
+        for (part, index) in &parts {
+            let known = self.saved.as_ref().and_then(|saved| {
+                let (name, _) = saved.parts.iter().find(|(_, old)| Arc::ptr_eq(old, index))?;
+                saved.manifest.parts.get(name).filter(|file| self.folder.join(file).exists()).cloned()
+            });
+            let file = match known {
+                Some(file) => file,
+                None => {
+                    let file = format!("{generation:010}-{part}{INDEX_END}");
+                    let path = self.folder.join(&file);
+                    index.write_file(&path).map_err(|source| StoreError::Index { path, source })?;
+                    file
+                }
+            };
+            files.insert(part.clone(), file);
+        }
+        let manifest = Manifest::new(generation, made_at_secs, feeds, files);
+        self.write_manifest(&manifest)?;
+        let same = |old: &&Saved| {
+            let standing = |manifest: &Manifest| {
+                let each = manifest.feeds.iter().map(|feed| (feed.name.clone(), feed.pinned));
+                (each.collect::<Vec<_>>(), manifest.parts.clone())
+            };
+            old.manifest.generation != generation && standing(&old.manifest) == standing(&manifest)
+        };
+        if let Some(old) = self.saved.as_ref().filter(same) {
+            // It may be gone already.
+            fs::remove_file(self.manifest_path(old.manifest.generation)).ok();
+        }
+        self.saved = Some(Saved { manifest, parts });
+        self.prune();
+        Ok(())
+    }
+
+    /// Removes what is older than is kept, indexes that no manifest names, and what a write left half done.
+    fn prune(&self) {
+        let numbers = self.numbers();
+        for number in numbers.iter().rev().skip(self.keep) {
+            // What cannot be removed now is at the next save.
+            fs::remove_file(self.manifest_path(*number)).ok();
+        }
+        let mut needed = BTreeSet::new();
+        for number in numbers.iter().rev().take(self.keep) {
+            match self.manifest(*number) {
+                Ok(manifest) => needed.extend(manifest.parts.into_values()),
+                // Of a manifest that cannot be read it is not known what it needs: nothing is removed.
+                Err(_) => return,
+            }
+        }
+        for name in self.names() {
+            if name.ends_with(".tmp") || (name.ends_with(INDEX_END) && !needed.contains(&name)) {
+                fs::remove_file(self.folder.join(name)).ok();
+            }
+        }
+    }
+
+    /// The file names in the folder.
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    }
+
+    /// The kept generations' numbers, ascending.
+    fn numbers(&self) -> BTreeSet<u64> {
+        let number = |name: String| name.strip_prefix(MANIFEST_FRONT)?.strip_suffix(MANIFEST_END)?.parse().ok();
+        self.names().into_iter().filter_map(number).collect()
+    }
+
+    /// Where a generation's manifest is.
+    fn manifest_path(&self, generation: u64) -> PathBuf {
+        self.folder.join(format!("{MANIFEST_FRONT}{generation:010}{MANIFEST_END}"))
+    }
+
+    /// Reads a manifest.
+    fn manifest(&self, generation: u64) -> Result<Manifest, StoreError> {
+        let path = self.manifest_path(generation);
+        let mut octets = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(MANIFEST_OCTETS_MAX).read_to_end(&mut octets));
+        let manifest = read.ok().and_then(|_| Manifest::decode(&octets));
+        manifest.filter(|manifest| manifest.generation == generation).ok_or(StoreError::Manifest { path })
+    }
+
+    /// Reads a generation whole; what the last kept one has too is shared with it.
+    fn read(&self, generation: u64) -> Result<(Manifest, BTreeMap<String, Arc<Index>>), StoreError> {
+        let manifest = self.manifest(generation)?;
+        let mut parts = BTreeMap::new();
+        for (part, file) in &manifest.parts {
+            let known = self.saved.as_ref().and_then(|saved| {
+                let (name, _) = saved.manifest.parts.iter().find(|(_, known)| *known == file)?;
+                saved.parts.get(name).map(Arc::clone)
+            });
+            let index = match known {
+                Some(index) => index,
+                None => {
+                    let path = self.folder.join(file);
+                    Index::open_file(&path).map(Arc::new).map_err(|source| StoreError::Index { path, source })?
+                }
+            };
+            parts.insert(part.clone(), index);
+        }
+        let held = |(place, feed): (usize, &KeptFeed)| {
+            let own =
+                |index: &Arc<Index>| index.feeds().iter().any(|one| one.id.index() == place && one.name == feed.name);
+            parts.get(&feed.part).is_some_and(own)
+        };
+        if !manifest.feeds.iter().enumerate().all(held) {
+            return Err(StoreError::Manifest { path: self.manifest_path(generation) });
+        }
+        Ok((manifest, parts))
+    }
+
+    /// Writes a manifest beside its place, syncs it, and renames it.
+    fn write_manifest(&self, manifest: &Manifest) -> Result<(), StoreError> {
+        let path = self.manifest_path(manifest.generation);
+        let temporary = path.with_extension("tmp");
+        let write = || -> io::Result<()> {
+            let octets = serde_json::to_vec_pretty(manifest)?;
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+            file.write_all(&octets)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)?;
+            File::open(&self.folder)?.sync_all()
+        };
+        write().map_err(|source| {
+            fs::remove_file(&temporary).ok();
+            StoreError::Write { path: path.clone(), source }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
