@@ -40,7 +40,7 @@ impl Control {
     }
 
     /// Has the publisher do a task, and waits for what comes of it.
-    fn have_done<T>(&self, task: impl FnOnce(Answer<T>) -> Task) -> Result<T, ReloadError> {
+    pub(super) fn have_done<T>(&self, task: impl FnOnce(Answer<T>) -> Task) -> Result<T, ReloadError> {
         let (answer, result) = channel();
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).clone();
         tasks.send(task(answer)).map_err(|_| ReloadError::Stopping)?;

@@ -15,7 +15,7 @@ use super::control::Control;
 use super::publisher::{Publisher, Troubles};
 use super::tasks::{Task, tasks};
 use super::{FeedState, Progress, ReloadError, Reloaded, Signals, StartError, chain, system};
-use crate::admin::serve_http;
+use crate::admin::{self, serve_http};
 use crate::config::Settings;
 use crate::feed::Schedule;
 use crate::metrics::Metrics;
@@ -67,6 +67,8 @@ pub struct Server {
     stop: watch::Sender<bool>,
     /// The streams.
     streams: tokio::task::JoinHandle<()>,
+    /// What the admin socket can have done.
+    control: Arc<Control>,
     /// The publisher's queue.
     tasks: Sender<Task>,
     /// Closed when the publisher has ended.
@@ -110,13 +112,14 @@ impl Server {
         if let Some(listener) = doors.http {
             spawn_door(&runtime, "HTTP", serve_http(listener, Arc::clone(&metrics), stopping.clone()));
         }
+        let control = Arc::new(Control {
+            live: Arc::clone(&common.live),
+            metrics: Arc::clone(&metrics),
+            tasks: Mutex::new(tasks.clone()),
+        });
         if let Some(socket) = doors.socket {
-            let control = Control {
-                live: Arc::clone(&common.live),
-                metrics: Arc::clone(&metrics),
-                tasks: Mutex::new(tasks.clone()),
-            };
-            spawn_door(&runtime, "the admin socket", socket.serve(Arc::new(control), stopping));
+            let control = Arc::<Control>::clone(&control);
+            spawn_door(&runtime, "the admin socket", socket.serve(control, stopping));
         }
 
         let drain = Duration::from_secs(u64::from(settings.server.drain_secs));
@@ -157,6 +160,7 @@ impl Server {
             runtime,
             stop,
             streams,
+            control,
             tasks,
             published,
             metrics,
@@ -190,14 +194,18 @@ impl Server {
         &self.live
     }
 
+    /// What the admin socket can have done, without one.
+    #[must_use]
+    pub fn control(&self) -> &dyn admin::Control {
+        &*self.control
+    }
+
     /// Reads configuration and feeds again, and waits for the result.
     ///
     /// # Errors
     /// [`ReloadError`]; the generation in force stays.
     pub fn reload(&self) -> Result<Reloaded, ReloadError> {
-        let (reply, result) = std::sync::mpsc::channel();
-        self.tasks.send(Task::Reload(Some(reply))).map_err(|_| ReloadError::Stopping)?;
-        result.recv().map_err(|_| ReloadError::Stopping)?
+        self.control.have_done(|answer| Task::Reload(Some(answer)))
     }
 
     /// Serves until SIGTERM or SIGINT; SIGHUP reloads.

@@ -323,7 +323,19 @@ mod tests {
             .chain(ProxyRefused::ALL.iter().map(|(_, label)| *label))
             .chain(RCODES)
             .chain(ACTIONS)
-            .chain(["allowed", "denied", "local", "shared", "miss", "not-a-name", "too-long", "1.2.3", "+Inf"])
+            .chain([
+                "allowed",
+                "denied",
+                "local",
+                "shared",
+                "miss",
+                "not-a-name",
+                "too-long",
+                "unreadable",
+                "shrunk",
+                "1.2.3",
+                "+Inf",
+            ])
             .collect();
         let bounds: Vec<String> = LATENCY_BOUNDS_SECS.iter().map(f64::to_string).collect();
         for line in fixed_text().lines().filter(|line| !line.starts_with('#')) {

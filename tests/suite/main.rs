@@ -18,6 +18,7 @@ mod harness;
 mod fuzz;
 
 mod canary;
+mod endurance;
 mod forward;
 mod fuzz_seeds;
 mod ladder;
@@ -30,5 +31,6 @@ mod rooms;
 mod sink;
 mod stream;
 mod tenants;
+mod updates;
 mod wildcard;
 mod zones;

@@ -1,3 +1,5 @@
+//! Generations kept, read back, pruned, damaged, half written.
+
 use super::*;
 use crate::index::{Entries, FeedId, Kept as From, Part, Verb, Verbs};
 

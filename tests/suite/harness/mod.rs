@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cenote::admin::{self, Fault};
 use cenote::app::{Progress, ReloadError, Reloaded, Server};
 use cenote::config;
 use tempfile::TempDir;
@@ -222,11 +223,48 @@ impl House {
         fs::write(self.plan.folder().join(file), text).unwrap();
     }
 
+    /// Where its files are.
+    pub fn folder(&self) -> &Path {
+        self.plan.folder()
+    }
+
     /// Changes the plan and writes its configuration file.
     pub fn configure(&mut self, change: impl FnOnce(Plan) -> Plan) {
         let plan = std::mem::replace(&mut self.plan, Plan::new());
         self.plan = change(plan);
         self.replace("cenote.toml", &self.plan.text());
+    }
+
+    /// Stops it and gives its plan, files and all.
+    pub fn stop(mut self) -> Plan {
+        if let Some(server) = self.server.take() {
+            server.stop();
+        }
+        std::mem::replace(&mut self.plan, Plan::new())
+    }
+
+    /// Has it read feeds again, and gives the generation and the notes.
+    pub fn refresh(&self, feeds: &[&str], force: bool) -> Result<(u64, Vec<String>), String> {
+        told(self.server().control().refresh(owned(feeds), force))
+    }
+
+    /// Has it enforce what feeds were.
+    pub fn roll_back(&self, generation: Option<u64>, feeds: &[&str]) -> Result<(u64, Vec<String>), String> {
+        told(self.server().control().roll_back(generation, owned(feeds)))
+    }
+
+    /// Has it let feeds follow their sources.
+    pub fn unpin(&self, feeds: &[&str]) -> Result<(u64, Vec<String>), String> {
+        told(self.server().control().unpin(owned(feeds)))
+    }
+
+    /// The numbers of the generations it keeps, the newest first, and the one in force.
+    pub fn generations(&self) -> (Vec<u64>, Option<u64>) {
+        let Ok(admin::Reply::Generations { kept }) = self.server().control().generations() else {
+            panic!("none are kept")
+        };
+        let in_force = kept.iter().find(|kept| kept.in_force).map(|kept| kept.generation);
+        (kept.iter().map(|kept| kept.generation).collect(), in_force)
     }
 
     /// Reloads, as SIGHUP does, and waits.
@@ -242,6 +280,20 @@ impl House {
     /// The generation in force.
     pub fn generation(&self) -> u64 {
         self.server().live().load().generation
+    }
+}
+
+/// Names as the admin socket takes them.
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+/// What a task that publishes came to.
+fn told(reply: Result<admin::Reply, Fault>) -> Result<(u64, Vec<String>), String> {
+    match reply {
+        Ok(admin::Reply::Reloaded { generation, warnings, .. }) => Ok((generation, warnings)),
+        Ok(other) => panic!("{other:?}"),
+        Err(fault) => Err(fault.to_string()),
     }
 }
 

@@ -1,0 +1,242 @@
+//! An update of a feed: what is refused and what stays then, what outlives the server, and how an operator goes back.
+
+use std::fs;
+use std::path::Path;
+
+use crate::harness::{House, Plan, eventually};
+
+const FOUR: &str = "one.test\ntwo.test\nthree.test\nfour.test\n";
+
+/// A plan that keeps its generations.
+fn keeping() -> Plan {
+    Plan::new().key("upstream", "servers = ['127.7.7.8:9']").key("state", "directory = 'state'")
+}
+
+/// Whether each name is sunk.
+fn sunk<const N: usize>(house: &House, names: [&str; N]) -> [bool; N] {
+    names.map(|name| house.a(name).is_sunk())
+}
+
+/// The files of the state directory with this ending.
+fn kept(folder: &Path, end: &str) -> Vec<std::path::PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(folder.join("state")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.to_str().unwrap().ends_with(end));
+    files.sort();
+    files
+}
+
+#[test]
+fn each_rule_of_the_gate_refuses_by_its_name_and_keeps_the_last_good() {
+    let bounds =
+        "format = 'plain'\ngrowth-max-percent = 100\nentries-min = 3\nentries-max = 2000\nrefused-max-percent = 40\n";
+    let plan = keeping().feed_with("ads", FOUR, bounds).key("gate", "canaries = ['bank.test']");
+    let many = |count: usize| (0..count).map(|i| format!("n{i}.test\n")).collect::<String>();
+    let house = plan.start();
+    for (rule, text) in [
+        ("empty", "# nothing\n".to_owned()),
+        ("unreadable", "<html>\n".to_owned()),
+        ("shrunk", "one.test\n".to_owned()),
+        ("too-few", "one.test\ntwo.test\n".to_owned()),
+        ("grown", many(1500)),
+        ("canary", format!("{FOUR}bank.test\n")),
+        ("refused-lines", format!("{FOUR}a\nb\nc\n")),
+    ] {
+        house.replace("ads", &text);
+        let notes = house.refresh(&["ads"], false).unwrap().1;
+        assert!(notes.len() == 1 && notes[0].starts_with("feed ads: "), "{rule}: {notes:?}");
+        let exposed = house.server().metrics().render();
+        let counted = format!("cenote_feed_refused_updates_total{{feed=\"ads\",rule=\"{rule}\"}}");
+        assert!(exposed.contains(&counted), "{rule}: {notes:?}");
+        assert_eq!(
+            sunk(&house, ["one.test", "two.test", "four.test", "bank.test"]),
+            [true, true, true, false],
+            "{rule}"
+        );
+        assert_eq!(house.metric("cenote_feed_stale{feed=\"ads\"}"), 1);
+    }
+    house.replace("ads", &many(2001));
+    assert!(house.refresh(&["ads"], true).unwrap().1.is_empty(), "bounds are waived by force");
+    assert!(house.a("n2000.test").is_sunk());
+    house.replace("ads", &format!("{FOUR}a.bank.test\nbank.test\n"));
+    assert!(!house.refresh(&["ads"], true).unwrap().1.is_empty(), "canaries are not");
+}
+
+#[test]
+fn a_protected_name_is_not_sunk_and_the_rest_of_its_feed_is() {
+    let plan = keeping()
+        .key("gate", "protected = ['*.corp.test']")
+        .key("gate", "protected-file = 'top'")
+        .feed("ads", "one.test\na.corp.test\nsites.test\nevil.sites.test\ncorp.test\n");
+    fs::write(plan.folder().join("top"), "# top sites\nsites.test\n").unwrap();
+    let house = plan.start();
+    let names = ["one.test", "a.corp.test", "sites.test", "evil.sites.test", "corp.test"];
+    assert_eq!(sunk(&house, names), [true, false, false, true, false]);
+    assert_eq!(house.metric("cenote_feed_refused_lines{feed=\"ads\",reason=\"protected\"}"), 3);
+    house.replace("top", "other.test\n");
+    eventually("the other protected names", || house.a("sites.test").is_sunk());
+}
+
+#[test]
+fn a_start_enforces_what_was_kept_though_its_source_is_gone() {
+    let house = keeping().feed("ads", FOUR).feed("more", "five.test\n").start();
+    house.replace("ads", &format!("{FOUR}six.test\n"));
+    eventually("the change is enforced", || house.a("six.test").is_sunk());
+    eventually("the change is kept", || house.generations().1 == Some(house.generation()));
+    let generation = house.generation();
+    let plan = house.stop();
+    fs::remove_file(plan.folder().join("ads")).unwrap();
+    fs::write(plan.folder().join("more"), "").unwrap();
+
+    let house = plan.start();
+    assert_eq!(sunk(&house, ["six.test", "one.test", "five.test", "seven.test"]), [true, true, true, false]);
+    assert!(house.generation() > generation, "a number means one policy: {} after {generation}", house.generation());
+    eventually("both are told to be stale", || {
+        ["ads", "more"].iter().all(|feed| house.metric(&format!("cenote_feed_stale{{feed=\"{feed}\"}}")) == 1)
+    });
+    house.replace("ads", &format!("{FOUR}seven.test\n"));
+    eventually("the source is back", || house.a("seven.test").is_sunk());
+    assert!(house.a("five.test").is_sunk());
+}
+
+#[test]
+fn a_start_reads_what_changed_and_nothing_else() {
+    let house = keeping().feed("ads", FOUR).feed("more", "five.test\n").start();
+    let loaded_at = house.metric("cenote_feed_loaded_timestamp_seconds{feed=\"ads\"}");
+    let plan = house.stop();
+    plan.replace("more", "six.test\n");
+    let house = plan.start();
+    eventually("what changed meanwhile", || house.a("six.test").is_sunk());
+    assert_eq!(sunk(&house, ["one.test", "five.test"]), [true, false]);
+    assert_eq!(house.metric("cenote_feed_loaded_timestamp_seconds{feed=\"ads\"}"), loaded_at);
+    // Another order, and another feed.
+    let plan = house.stop().feed("new", "seven.test\n");
+    let house = plan.start();
+    eventually("the new feed", || house.a("seven.test").is_sunk());
+    assert_eq!(sunk(&house, ["one.test", "six.test"]), [true, true]);
+}
+
+#[test]
+fn a_damaged_copy_is_passed_over_and_told() {
+    let house = keeping().feed("ads", FOUR).start();
+    house.replace("ads", &format!("{FOUR}five.test\n"));
+    house.refresh(&[], false).unwrap();
+    assert_eq!(house.generations().0.len(), 2);
+    let plan = house.stop();
+    let newest = kept(plan.folder(), ".cenote").pop().unwrap();
+    let mut octets = fs::read(&newest).unwrap();
+    let last = octets.len() - 1;
+    octets[last] ^= 1;
+    fs::write(&newest, octets).unwrap();
+    fs::remove_file(plan.folder().join("ads")).unwrap();
+    let house = plan.start();
+    assert_eq!(sunk(&house, ["one.test", "five.test"]), [true, false], "the older one");
+    let notes = &house.server().started().notes;
+    assert!(notes[0].starts_with("passed over: ") && notes[0].contains(".cenote"), "{notes:?}");
+}
+
+#[test]
+fn rolled_back_a_feed_stays_until_it_is_unpinned() {
+    let house = keeping().feed("ads", FOUR).feed("more", "five.test\n").start();
+    let good = house.generation();
+    house.replace("ads", &format!("{FOUR}bad.test\n"));
+    house.replace("more", "five.test\nsix.test\n");
+    house.refresh(&[], false).unwrap();
+    assert_eq!(sunk(&house, ["bad.test", "six.test"]), [true, true]);
+
+    let (generation, notes) = house.roll_back(None, &["ads"]).unwrap();
+    assert_eq!(notes, [format!("feed ads is as in generation {good}, and pinned")]);
+    assert_eq!(sunk(&house, ["bad.test", "one.test", "six.test"]), [false, true, true]);
+    let (kept, in_force) = house.generations();
+    assert!(kept.len() == 3 && kept.ends_with(&[good]) && kept[0] == generation, "{kept:?}");
+    assert_eq!(in_force, Some(generation));
+    assert_eq!(house.metric("cenote_feed_pinned{feed=\"ads\"}"), 1);
+
+    // Neither a change of its file, nor a refresh, nor a restart unpins it.
+    house.replace("ads", &format!("{FOUR}worse.test\n"));
+    let (_, notes) = house.refresh(&["ads"], true).unwrap();
+    assert!(notes.len() == 1 && notes[0].contains("feed ads is pinned"), "{notes:?}");
+    house.reload().unwrap();
+    let house = house.stop().start();
+    assert_eq!(sunk(&house, ["worse.test", "bad.test", "one.test", "six.test"]), [false, false, true, true]);
+
+    assert!(house.unpin(&["more"]).is_err(), "it is not pinned");
+    house.unpin(&[]).unwrap();
+    assert_eq!(sunk(&house, ["worse.test", "bad.test", "one.test"]), [true, false, true]);
+    assert_eq!(house.metric("cenote_feed_pinned{feed=\"ads\"}"), 0);
+}
+
+#[test]
+fn what_cannot_be_rolled_back_is_told() {
+    let house = keeping().feed("ads", FOUR).start();
+    let error = |result: Result<(u64, Vec<String>), String>| result.unwrap_err();
+    assert!(error(house.roll_back(None, &[])).contains("an older generation"));
+    assert!(error(house.roll_back(Some(99), &[])).contains("got 99"));
+    assert!(error(house.roll_back(None, &["none"])).contains("none"));
+    assert!(error(house.refresh(&["none"], false)).contains("none"));
+    assert!(error(house.roll_back(Some(house.generation()), &[])).contains("nothing to roll back"));
+    let house = Plan::new().feed("ads", FOUR).start();
+    assert!(error(house.roll_back(None, &[])).contains("state.directory"));
+}
+
+#[test]
+fn a_state_directory_that_fails_costs_no_protection() {
+    let house = keeping().feed("ads", FOUR).start();
+    let plan = house.stop();
+    fs::remove_dir_all(plan.folder().join("state")).unwrap();
+    fs::write(plan.folder().join("state"), "a file in its place").unwrap();
+    let house = plan.start();
+    assert!(house.a("one.test").is_sunk());
+    assert!(house.server().started().notes[0].starts_with("nothing is kept: "), "{:?}", house.server().started().notes);
+    assert_eq!((house.metric("cenote_state_failures_total"), house.metric("cenote_state_generation")), (1, 0));
+
+    let house = keeping().feed("ads", FOUR).start();
+    let folder = house.folder().join("state");
+    fs::remove_dir_all(&folder).unwrap();
+    house.replace("ads", &format!("{FOUR}five.test\n"));
+    let notes = house.refresh(&[], false).unwrap().1;
+    assert!(notes.iter().any(|note| note.contains("is enforced but not kept")), "{notes:?}");
+    assert!(house.a("five.test").is_sunk());
+    fs::create_dir(&folder).unwrap();
+    house.replace("ads", &format!("{FOUR}six.test\n"));
+    assert!(house.refresh(&[], false).unwrap().1.is_empty());
+    assert_eq!(house.metric("cenote_state_generation"), house.generation());
+}
+
+#[test]
+fn two_servers_do_not_share_a_state_directory() {
+    let house = keeping().feed("ads", FOUR).start();
+    let state = format!("directory = '{}'", house.folder().join("state").display());
+    let other = Plan::new().key("state", &state).feed("ads", FOUR);
+    let settings = cenote::config::load(&other.write()).unwrap();
+    let error = cenote::app::Server::start(settings, None, &mut |_, _, _| ()).err().unwrap();
+    assert!(error.to_string().contains("used by another process"), "{error}");
+}
+
+#[test]
+fn what_a_start_waits_for_is_the_operators_choice() {
+    // Nothing was ever kept, and the source is not there.
+    for (start, enforced) in [("wait", "ServFail"), ("open", "forwarded")] {
+        let upstream = crate::harness::Upstream::start();
+        let plan = keeping().upstreams(&[&upstream]).feed("ads", FOUR).key("state", &format!("start = '{start}'"));
+        fs::remove_file(plan.folder().join("ads")).unwrap();
+        let house = plan.start();
+        let reply = house.a("one.test");
+        let got = if reply.is_upstreams() { "forwarded".to_owned() } else { format!("{:?}", reply.rcode()) };
+        assert_eq!(got, enforced, "{start}");
+        house.replace("ads", FOUR);
+        eventually("it enforces once the source is there", || house.a("one.test").is_sunk());
+        assert_eq!(house.metric("cenote_ready"), 1);
+    }
+}
+
+#[test]
+fn one_feeds_trouble_and_a_bad_configuration_touch_no_other_feed() {
+    let house = keeping().feed("ads", FOUR).feed("more", "five.test\n").start();
+    house.replace("more", "<html>");
+    eventually("more is stale", || house.metric("cenote_feed_stale{feed=\"more\"}") == 1);
+    house.replace("cenote.toml", "[server]\nworkers = 'x'\n");
+    eventually("the configuration is refused", || house.metric("cenote_reload_failures_total") > 0);
+    house.replace("ads", &format!("{FOUR}six.test\n"));
+    eventually("ads is read all the same", || house.a("six.test").is_sunk());
+    assert!(house.a("five.test").is_sunk());
+}
