@@ -37,7 +37,7 @@ pub enum Request {
     },
     /// Enforce an older generation's feeds, and pin them.
     Rollback {
-        /// Its number; `None`: the one before the one in force.
+        /// Its number; `None`: the newest in which one of them was other than it is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         generation: Option<u64>,
         /// Which feeds, by name; none: all.

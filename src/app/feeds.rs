@@ -102,7 +102,7 @@ impl FeedState {
     }
 
     /// The reverse of [`kept`](Self::kept).
-    fn from_kept(kept: KeptFeed) -> Self {
+    pub(super) fn from_kept(kept: KeptFeed) -> Self {
         let label = |(reason, lines): (String, u64)| Some((Reason::from_label(&reason)?.label(), lines));
         let [allows, exact, exact_nxdomain] = kept.tally;
         let figures = FeedFigures {

@@ -311,6 +311,7 @@ impl Publisher {
         let rules = generation::rules(&self.settings, Arc::clone(&self.zones), Some(feeds), self.generation, account);
         self.accounts = accounts.into_opened();
         self.live.publish(rules);
+        tracing::info!(generation = self.generation, "a new generation is enforced");
         for post in self.posts.iter() {
             post.ring();
         }
@@ -433,12 +434,7 @@ fn warn_unwatched(error: &crate::feed::WatchError) {
 /// Logs what a task came to.
 fn report(result: &Result<Reloaded, ReloadError>) {
     match result {
-        Ok(Reloaded { generation, notes }) => {
-            tracing::info!(generation, "a new generation is enforced");
-            for note in notes {
-                tracing::warn!("{note}");
-            }
-        }
+        Ok(Reloaded { notes, .. }) => notes.iter().for_each(|note| tracing::warn!("{note}")),
         // A fault may quote the operator's own zone names: the log gets places, `cenote reload` and `check` the rest.
         Err(ReloadError::Config(faults)) => {
             let count = faults.count();

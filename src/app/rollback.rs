@@ -1,10 +1,11 @@
 //! What an operator does to feeds by hand: read them now, go back to what they were, let them follow their sources again.
 
 use super::assemble::assemble;
-use super::feeds::FeedSet;
+use super::feeds::{FeedSet, FeedState};
 use super::loading::{LoadedFeeds, Wanted, load_feeds};
 use super::publisher::Publisher;
 use super::tasks::{ReloadError, Reloaded};
+use crate::feed::KeptFeed;
 
 impl Publisher {
     /// Reads these feeds, or all, again, as an operator asks.
@@ -25,10 +26,17 @@ impl Publisher {
         let names = self.named(feeds)?;
         let in_force = self.kept_in_force();
         let store = self.store.as_ref().ok_or(ReloadError::NoStore)?;
-        let before = || store.list().iter().map(|kept| kept.generation).find(|&number| number < in_force);
+        let current = self.feeds.as_ref().ok_or(ReloadError::NoneBefore)?;
+        let other = |then: &KeptFeed| {
+            let now = current.find(&then.name).filter(|_| names.contains(&then.name));
+            now.is_some_and(|(now, _)| {
+                then.loaded_at_secs != 0 && !now.is_same_load(&FeedState::from_kept(then.clone()))
+            })
+        };
+        let older = || store.list().into_iter().filter(|kept| kept.generation < in_force);
+        let before = || older().find(|kept| kept.feeds.iter().any(other)).map(|kept| kept.generation);
         let generation = generation.or_else(before).ok_or(ReloadError::NoneBefore)?;
         let old = FeedSet::from_kept(store.get(generation)?);
-        let current = self.feeds.as_ref().ok_or(ReloadError::NoneBefore)?;
         let (mut states, mut sources, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         for config in &self.settings.feeds {
             let present = current.find(&config.name);

@@ -29,7 +29,7 @@ pub(super) enum Task {
     },
     /// Enforce an older generation's feeds, and pin them.
     Rollback {
-        /// Its number; `None`: the one before the one in force.
+        /// Its number; `None`: the newest in which one of them was other than it is.
         generation: Option<u64>,
         /// The operator's names for them; none: all.
         feeds: Vec<String>,
@@ -89,7 +89,9 @@ pub enum ReloadError {
     #[error("expected a state directory (state.directory), got a server that keeps no generations")]
     NoStore,
     /// There is only one generation.
-    #[error("expected an older generation, got none; `cenote generations` lists them")]
+    #[error(
+        "expected an older generation in which a feed was other than it is, got none; `cenote generations` lists them"
+    )]
     NoneBefore,
     /// No feed is called so.
     #[error("expected a feed's name, got one that no feed has: {0}")]

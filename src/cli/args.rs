@@ -101,7 +101,7 @@ pub(super) struct Socket {
 /// `rollback`.
 #[derive(Debug, Args)]
 pub(super) struct Rollback {
-    /// The generation's number; without it the one before the one in force.
+    /// The generation's number; without it the newest older one in which a feed was other than it is.
     #[arg(value_name = "GENERATION")]
     pub(super) generation: Option<u64>,
     /// Roll back this feed alone; may be given several times.

@@ -4,6 +4,7 @@
 //! file or a socket. Cost: one parse of at most [`FILE_OCTETS_MAX`].
 
 mod fault;
+mod feeds;
 mod reader;
 mod resolv;
 mod rooms;
@@ -141,15 +142,15 @@ fn settings(document: &Document<'_>, folder: &Path) -> Settings {
     });
     let cache = top.section("cache", rooms::cache);
     let sink = top.section("sinkhole", |section| sinkholes::sinkhole(section, SinkConfig::default()));
-    let (guard, protected_file) = top.section("gate", |section| rooms::gate(section, folder));
+    let (guard, protected_file) = top.section("gate", |section| feeds::gate(section, folder));
     let (mut feeds, mut policy_feeds) = (Vec::new(), Vec::new());
     top.sections("feed", FEEDS_MAX, |section| {
-        if let Some((feed, policy)) = rooms::feed(section, folder, &feeds, &sink, &guard) {
+        if let Some((feed, policy)) = feeds::feed(section, folder, &feeds, &sink, &guard) {
             feeds.push(feed);
             policy_feeds.push(policy);
         }
     });
-    let state = top.section("state", |section| rooms::state(section, folder));
+    let state = top.section("state", |section| feeds::state(section, folder));
     let before_load = if state.start == feed::Start::Open { BeforeLoad::Open } else { BeforeLoad::default() };
     let mut reader = tenants::Reader::new(&feeds, &server.listen, &upstream, &sink, before_load);
     let mut tenants: Vec<TenantConfig> = Vec::new();

@@ -9,31 +9,34 @@ use crate::harness::child::{Serving, run};
 use crate::harness::{Ask, BOTH, Client, Plan, Upstream, eventually, http, sum};
 
 /// In every name that is asked about, listed, refused, or in a zone.
-const CANARY: &str = "canary";
+const CANARY: &str = "kestrel";
 /// A client that may ask, and one that may not.
 const CLIENTS: [&str; 2] = ["127.83.0.7", "127.200.0.9"];
 
-const ZONE: &str = "@ 60 SOA ns.canary host.canary 1 2 3 4 5\n@ 60 NS ns.canary\nns.canary 60 A 192.0.2.1\nalias 60 CNAME gone.canary\n";
+const ZONE: &str = "@ 60 SOA ns.kestrel host.kestrel 1 2 3 4 5\n@ 60 NS ns.kestrel\nns.kestrel 60 A 192.0.2.1\nalias 60 CNAME gone.kestrel\n";
 const FEED: &str =
-    "canary-listed.test\nwww.canary-listed.test\ncanary..refused\ncanary_\u{7f}\u{1}\ncanary.192.0.2.1/24\ncom\n";
+    "kestrel-listed.test\nwww.kestrel-listed.test\nkestrel..refused\nkestrel_\u{7f}\u{1}\nkestrel.192.0.2.1/24\ncom\n";
 
 /// A server on every path's settings.
 fn plan(upstreams: &[&Upstream]) -> Plan {
-    let zone = "$ORIGIN canary-rpz.\n@ 60 SOA ns host 1 2 3 4 5\ncanary-nx.test 60 CNAME .\n24.0.113.0.203.rpz-ip 60 CNAME .\n\
-                32.9.0.83.127.rpz-client-ip 60 CNAME .\ncanary-data.test 60 TXT canary\ncanary-alias.test 60 CNAME *.canary.\n\
-                canary-odd 60 A 1\n";
+    let zone = "$ORIGIN kestrel-rpz.\n@ 60 SOA ns host 1 2 3 4 5\nkestrel-nx.test 60 CNAME .\n24.0.113.0.203.rpz-ip 60 CNAME .\n\
+                32.9.0.83.127.rpz-client-ip 60 CNAME .\nkestrel-data.test 60 TXT kestrel\nkestrel-alias.test 60 CNAME *.kestrel.\n\
+                kestrel-odd 60 A 1\n";
     Plan::new()
         .upstreams(upstreams)
-        .zone("canary-zone.test", ZONE)
+        .zone("kestrel-zone.test", ZONE)
         .feed_with("plain", FEED, "format = 'plain'")
         .feed_with("rpz", zone, "format = 'rpz'")
-        .feed_with("observed", "canary-observed.test\n", "action = 'observe'")
-        .feed_with("silent", "canary-silent.test\n", "action = 'drop'")
+        .feed_with("observed", "kestrel-observed.test\n", "action = 'observe'")
+        .feed_with("silent", "kestrel-silent.test\n", "action = 'drop'")
         .tenant(
             "someone",
-            "networks = ['127.83.0.0/24']\nallow = ['canary-allowed.test']\ndeny = ['canary-denied.test']",
+            "networks = ['127.83.0.0/24']\nallow = ['kestrel-allowed.test']\ndeny = ['kestrel-denied.test']",
         )
         .key("access", "allow = ['127.0.0.0/9']")
+        .key("gate", "protected = ['kestrel-protected.test']")
+        .key("gate", "canaries = ['kestrel-vital.test']")
+        .key("state", "directory = 'state'")
         .key("metrics", "listen = '127.0.0.1:0'")
         .key("admin", "socket = 'admin.sock'")
         .key("upstream", "timeout-ms = 50")
@@ -47,32 +50,32 @@ fn ask_everything(serving: &Serving) -> String {
     for (via, own) in BOTH.iter().flat_map(|&via| CLIENTS.map(|own| (via, own.parse::<IpAddr>().unwrap()))) {
         let mut client = Client::from(own, via, serving.at());
         for name in [
-            "canary-listed.test",
-            "deep.canary-listed.test",
-            "canary-nx.test",
-            "canary-observed.test",
-            "canary-data.test",
-            "canary-alias.test",
-            "canary-allowed.test",
-            "www.canary-denied.test",
-            "ns.canary.canary-zone.test",
-            "gone.canary.canary-zone.test",
-            "alias.canary-zone.test",
-            "canary.localhost",
-            "canary.onion",
-            "canary.test",
-            "canary.test",
-            "nx.canary.test",
-            "nodata.canary.test",
-            "servfail.canary.test",
-            "drop.canary.test",
-            "tc.canary.test",
-            "big.canary.test",
-            "forged-id.canary.test",
-            "forged-question.canary.test",
-            "case.canary-with-letters.test",
-            "alias-canary-test.fine.test",
-            "alias2-canary-listed.test.fine.test",
+            "kestrel-listed.test",
+            "deep.kestrel-listed.test",
+            "kestrel-nx.test",
+            "kestrel-observed.test",
+            "kestrel-data.test",
+            "kestrel-alias.test",
+            "kestrel-allowed.test",
+            "www.kestrel-denied.test",
+            "ns.kestrel.kestrel-zone.test",
+            "gone.kestrel.kestrel-zone.test",
+            "alias.kestrel-zone.test",
+            "kestrel.localhost",
+            "kestrel.onion",
+            "kestrel.test",
+            "kestrel.test",
+            "nx.kestrel.test",
+            "nodata.kestrel.test",
+            "servfail.kestrel.test",
+            "drop.kestrel.test",
+            "tc.kestrel.test",
+            "big.kestrel.test",
+            "forged-id.kestrel.test",
+            "forged-question.kestrel.test",
+            "case.kestrel-with-letters.test",
+            "alias-kestrel-test.fine.test",
+            "alias2-kestrel-listed.test.fine.test",
         ] {
             for qtype in ["A", "TXT", "ANY", "AXFR"] {
                 let reply = client.ask(&Ask::new(name, qtype).dnssec_ok());
@@ -80,21 +83,21 @@ fn ask_everything(serving: &Serving) -> String {
                 client.ask(&Ask::new(name, qtype).no_rd());
             }
         }
-        let odd = |change: fn(&mut hickory_proto::op::Message)| Ask::a("canary.test").with(change).octets();
+        let odd = |change: fn(&mut hickory_proto::op::Message)| Ask::a("kestrel.test").with(change).octets();
         client.send(&odd(|message| message.metadata.op_code = OpCode::Update));
         client.receive();
         client.send(&odd(|message| message.queries.push(message.queries[0].clone())));
         client.receive();
         client.assert_silence(&odd(|message| message.metadata.message_type = MessageType::Response));
         if own == CLIENTS[0].parse::<IpAddr>().unwrap() {
-            client.assert_silence(&Ask::a("canary-silent.test").octets());
+            client.assert_silence(&Ask::a("kestrel-silent.test").octets());
         }
-        let whole = Ask::a("canary.test").octets();
+        let whole = Ask::a("kestrel.test").octets();
         for length in 12..whole.len() {
             client.send(&whole[..length]);
             client.receive_octets().unwrap();
         }
-        client.send_raw(b"\0\x06canary");
+        client.send_raw(b"\0\x06kestrel");
     }
     texts
 }
@@ -111,14 +114,14 @@ fn no_name_and_no_client_in_anything_emitted() {
     let mut serving = Serving::start(&plan.write(), &["--log", "trace"]);
     let mut emitted = ask_everything(&serving);
     let get = |emitted: &mut String| {
-        ["/metrics", "/healthz", "/readyz", "/canary"]
+        ["/metrics", "/healthz", "/readyz", "/kestrel"]
             .iter()
             .for_each(|path| *emitted += &http(serving.http(), path).1);
     };
     get(&mut emitted);
 
     let socket = plan.path("admin.sock");
-    for name in ["canary-listed.test", "canary.elsewhere.test"] {
+    for name in ["kestrel-listed.test", "kestrel.elsewhere.test"] {
         let explained = run(&["explain", name, "--client", CLIENTS[0], "--socket", &socket]);
         assert!(explained.status.success(), "{explained:?}");
         let text = String::from_utf8(explained.stdout).unwrap();
@@ -129,14 +132,17 @@ fn no_name_and_no_client_in_anything_emitted() {
     }
 
     // Reloads: by the watch, one that goes well with more refused, one that shrank, a zone and a configuration that are wrong.
-    let (grown, shrunk) = (format!("{FEED}canary-more.test\ncanary more\n"), "canary..refused\n");
+    let (grown, shrunk) = (format!("{FEED}kestrel-more.test\nkestrel more\n"), "kestrel..refused\n");
+    let (vital, protected) = (format!("{FEED}kestrel-vital.test\n"), format!("{FEED}kestrel-protected.test\n"));
     for (file, text, said) in [
         ("plain", grown.as_str(), "a new generation"),
+        ("plain", vital.as_str(), "no canary to be sunk"),
+        ("plain", protected.as_str(), "a new generation"),
         ("plain", shrunk, "feed plain"),
-        ("canary-zone.test.zone", "@ 60 SOA canary\ncanary canary canary\n", "a zone is wrong"),
+        ("kestrel-zone.test.zone", "@ 60 SOA kestrel\nkestrel kestrel kestrel\n", "a zone is wrong"),
         (
             "cenote.toml",
-            "canary = 1\n[[zone]]\nname = 'canary..wrong'\nfile = 'canary'\n[[tenant]]\nname = 't'\nnetworks = ['127.83.0.7', '127.83.0.7']\ndeny = ['canary..wrong']\n",
+            "kestrel = 1\n[[zone]]\nname = 'kestrel..wrong'\nfile = 'kestrel'\n[[tenant]]\nname = 't'\nnetworks = ['127.83.0.7', '127.83.0.7']\ndeny = ['kestrel..wrong']\n",
             "the configuration is wrong",
         ),
     ] {
@@ -145,6 +151,14 @@ fn no_name_and_no_client_in_anything_emitted() {
         serving.signal(Signal::HUP);
         eventually(said, || serving.log().matches(said).count() > before);
     }
+    // What an operator does by hand, and what it prints.
+    for line in ["feed list", "feed refresh --force", "generations", "rollback", "feed list", "feed unpin"] {
+        let words: Vec<_> = line.split(' ').chain(["--socket", &socket]).collect();
+        let output = run(&words);
+        emitted += &String::from_utf8(output.stdout).unwrap();
+        emitted += &String::from_utf8(output.stderr).unwrap();
+    }
+    assert!(emitted.contains("pinned"), "the rollback did go through: {emitted}");
     emitted += &ask_everything(&serving);
     get(&mut emitted);
     assert!(sum(&emitted, "cenote_queries_total", "") > 400, "the queries did come");

@@ -140,14 +140,14 @@ fn rolled_back_a_feed_stays_until_it_is_unpinned() {
     let good = house.generation();
     house.replace("ads", &format!("{FOUR}bad.test\n"));
     house.replace("more", "five.test\nsix.test\n");
-    house.refresh(&[], false).unwrap();
-    assert_eq!(sunk(&house, ["bad.test", "six.test"]), [true, true]);
+    eventually("both are read", || sunk(&house, ["bad.test", "six.test"]) == [true, true]);
+    eventually("both are kept", || house.generations().1 == Some(house.generation()));
 
     let (generation, notes) = house.roll_back(None, &["ads"]).unwrap();
     assert_eq!(notes, [format!("feed ads is as in generation {good}, and pinned")]);
     assert_eq!(sunk(&house, ["bad.test", "one.test", "six.test"]), [false, true, true]);
     let (kept, in_force) = house.generations();
-    assert!(kept.len() == 3 && kept.ends_with(&[good]) && kept[0] == generation, "{kept:?}");
+    assert!(kept.len() >= 3 && kept.ends_with(&[good]) && kept[0] == generation, "{kept:?}");
     assert_eq!(in_force, Some(generation));
     assert_eq!(house.metric("cenote_feed_pinned{feed=\"ads\"}"), 1);
 
