@@ -8,6 +8,7 @@
 //!  settings ─► config ─► every room's own plain Config
 //!
 //!  feed     ─► feed (read, gate) ─► index (sort, FST, verify) ─► policy (feeds + tenants + actions) ═► one pointer swap
+//!                                                                                                  └► feed::Store, for the next start
 //!
 //!  query    ─► server (udp workers; tcp)
 //!               └► server::Responder   octets and `now` in, octets or a decision out; no I/O, no clock, no allocation
@@ -18,7 +19,8 @@
 //!                    5 otherwise                                           → forward
 //!               └► forward  sans-I/O state machine: coalesce, pick an upstream, retry, fail over, check the reply
 //!
-//!  counts   ─► metrics (per-worker counters, summed when scraped) ─► admin (/metrics, /healthz, /readyz; explain, reload)
+//!  counts   ─► metrics (per-worker counters, summed when scraped) ─► admin (/metrics, /healthz, /readyz; explain, reload,
+//!                                                                                        refresh, rollback)
 //! ```
 //!
 //! # Rooms, and whom each may name
@@ -36,7 +38,7 @@
 //! | [`zone`] | the operator's zones and the special names | name, wire |
 //! | [`cache`] | replies kept as wire octets, bounded in octets | name, wire |
 //! | [`forward`] | the forwarding state machine; time, randomness and octets in, actions out | name, wire, policy, cache |
-//! | [`feed`] | sources, formats, gate, watch | name, index, policy, metrics |
+//! | [`feed`] | sources, formats, gate, schedule, watch, the generations on disk | name, index, policy, metrics |
 //! | [`server`] | sockets, workers, limits; the ladder | name, wire, policy, zone, cache, forward, metrics, sys |
 //! | [`admin`] | two doors: HTTP, read-only aggregates; a Unix socket | metrics, policy, feed |
 //! | [`config`] | the only door for TOML | every room's `Config` |
@@ -50,8 +52,8 @@
 //! # Threads
 //!
 //! Workers are plain threads, one a core, each with its own listeners, upstream sockets, forwarding state, cache and counters. One tokio
-//! runtime carries what may wait: TCP, TCP upstreams, the two doors. One publisher thread reads feeds, builds, publishes, and frees what was
-//! retired, never on a worker.
+//! runtime carries what may wait: TCP, TCP upstreams, the two doors. One publisher thread reads feeds, builds, publishes, keeps what is
+//! enforced on disk, and frees what was retired, never on a worker.
 //!
 //! # Where this differs from the plan, and why
 //!
@@ -69,6 +71,10 @@
 //!   machine).
 //! * A feed that has not changed is read back out of the index in force when another one of its map is rebuilt: neither its file nor a second
 //!   copy in memory is needed.
+//! * What is kept on disk is a generation, not a file a feed: the indexes in force as they are, and a manifest of how each feed stands. A start
+//!   reads them back and enforces, without sorting or building; indexes that did not change are not written again.
+//! * Protected names are not looked up in what was built but asked at each entry as it is read: the entry is refused, by its line, and the
+//!   rest of the update is taken. A canary refuses the update whole.
 //! * An artifact's nodes are swept once when it is opened (`index::sound`): a checksum tells damage, not intent, and the fst crate panics on
 //!   nodes that lead out of the map. It is most of the 0.3 to 0.7 s in which ten million names start.
 //! * `tcp-only` over TCP is no match of its feed, not a passthru: letting through ends policy, which is a power a feed must be given.
