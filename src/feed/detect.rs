@@ -24,8 +24,9 @@ pub enum Detected {
 
 /// How files that are no feed begin.
 const FOREIGN: [(&[u8], &str); 9] = [
-    (b"\x1f\x8b", "gzip"),
-    (b"\x28\xb5\x2f\xfd", "zstd"),
+    // The outer one was taken off before.
+    (b"\x1f\x8b", "gzip within gzip or zstd"),
+    (b"\x28\xb5\x2f\xfd", "zstd within gzip or zstd"),
     (b"\xfd7zXZ\0", "xz"),
     (b"BZh", "bzip2"),
     (b"PK\x03\x04", "a zip archive"),
@@ -176,7 +177,7 @@ mod tests {
         ] {
             assert_eq!(detect(head.as_bytes()), want, "{head:?}");
         }
-        assert_eq!(detect(b"\x1f\x8b\x08\x00"), Foreign("gzip"));
+        assert_eq!(detect(b"\x1f\x8b\x08\x00"), Foreign("gzip within gzip or zstd"));
         assert_eq!(detect(&MAGIC), Artifact);
     }
 

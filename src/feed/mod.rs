@@ -17,6 +17,7 @@ mod report;
 mod sample;
 mod settle;
 mod terms;
+mod unpack;
 mod watch;
 
 pub use config::{Config, Format, Source};
@@ -30,4 +31,5 @@ pub use report::{REFUSED_SHOWN_MAX, Report};
 pub use sample::SAMPLE_NAME;
 pub use settle::{SETTLE_WAIT_MAX, STILL_FOR, Settling, Stat, Verdict};
 pub use terms::Terms;
+pub use unpack::{RATIO_MAX, ZSTD_WINDOW_OCTETS_MAX};
 pub use watch::{Changed, Watch, WatchError};
