@@ -8,10 +8,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::detect::{DETECT_OCTETS, Detected, detect};
-use super::format::{TextFormat, read_text};
+use super::format::{TextFormat, column_names, read_text};
 use super::sample::SAMPLE;
 use super::unpack::{MAGIC_OCTETS, Metered, Packing, RATIO_MAX, Unpack, UnpackError};
-use super::{Config, Format, Report, Source, Terms};
+use super::{Column, Config, Format, Reason, Report, Source, Terms};
 use crate::index::Sorted;
 
 /// The largest feed file, and the largest that one may unpack to: some fifty million names as text (a guess; ten million take 220 MB).
@@ -103,7 +103,7 @@ pub enum LoadError {
         found: &'static str,
     },
     /// `format = "auto"`, and its lines are of no known format, or there are none.
-    #[error("{path}: expected hosts, plain, adblock or rpz lines, got none of these; if it is one, name its format", path = path.display())]
+    #[error("{path}: expected lines of a format that can be told, got none; if it is a list, name its format", path = path.display())]
     Unknown {
         /// Which file.
         path: PathBuf,
@@ -113,6 +113,17 @@ pub enum LoadError {
     NotArtifact {
         /// Which file.
         path: PathBuf,
+    },
+    /// CSV, and nothing tells which column holds the names.
+    #[error(
+        "{path}: expected a header with a column called {expected}, got none; set `column` to its number, from 1, or to what the header calls it",
+        path = path.display()
+    )]
+    Column {
+        /// Which file.
+        path: PathBuf,
+        /// What the column would be called.
+        expected: String,
     },
     /// Read to its end, and nothing was taken.
     #[error(
@@ -155,10 +166,21 @@ pub fn load(config: &Config, progress: &mut dyn FnMut(u64, u64)) -> Result<Loade
             let text = io::Cursor::new(head).chain(source);
             let (entries, report) = read_text(text, format, &config.terms).map_err(failed)?;
             if entries.is_empty() {
-                return Err(LoadError::NoUsableEntry { path: path.clone(), report: Box::new(report) });
+                return Err(nothing_in(path, &config.terms, report));
             }
             Ok(Loaded::Text { entries, report: Box::new(report) })
         }
+    }
+}
+
+/// Why a file without a usable entry has none.
+fn nothing_in(path: &Path, terms: &Terms, report: Report) -> LoadError {
+    let path = path.to_owned();
+    let without_column = report.refused.get(Reason::Column as usize).is_some_and(|&count| count > 0);
+    match &terms.column {
+        None if without_column => LoadError::Column { path, expected: column_names() },
+        Some(Column::Name(name)) if without_column => LoadError::Column { path, expected: format!("{name:?}") },
+        _ => LoadError::NoUsableEntry { path, report: Box::new(report) },
     }
 }
 
@@ -215,6 +237,11 @@ fn format_of(path: &Path, named: Format, detected: Detected) -> Result<Option<Te
         (Format::Plain, _) => Ok(Some(TextFormat::Plain)),
         (Format::Adblock, _) => Ok(Some(TextFormat::Adblock)),
         (Format::Rpz, _) => Ok(Some(TextFormat::Rpz)),
+        (Format::Dnsmasq, _) => Ok(Some(TextFormat::Dnsmasq)),
+        (Format::Unbound, _) => Ok(Some(TextFormat::Unbound)),
+        (Format::Bind, _) => Ok(Some(TextFormat::Bind)),
+        (Format::Dnscrypt, _) => Ok(Some(TextFormat::Dnscrypt)),
+        (Format::Csv, _) => Ok(Some(TextFormat::Csv)),
     }
 }
 
@@ -311,7 +338,7 @@ mod tests {
     #[test]
     fn what_is_no_feed_fails_to_load_and_says_so_without_its_text() {
         for (text, format, want) in [
-            (&b""[..], Format::Auto, "expected hosts, plain"),
+            (&b""[..], Format::Auto, "lines of a format that can be told"),
             (b"", Format::Plain, "got none in 0 lines, 0 of them refused"),
             (b"# c\n", Format::Rpz, "got none in 1 lines"),
             (b"<html>\ncanary.example.com\n", Format::Plain, "got an HTML or XML page"),
@@ -322,7 +349,12 @@ mod tests {
             (&gzip(b"PK\x03\x04"), Format::Plain, "got a zip archive"),
             (&gzip(b""), Format::Plain, "got none in 0 lines"),
             (&zstd(&vec![b'a'; 9 << 20]), Format::Plain, "expected zstd that unpacks to at most 1000 times its size"),
-            (b"address=/canary.example.com/\n", Format::Auto, "name its format"),
+            (b"route canary.example.com\n", Format::Auto, "name its format"),
+            (
+                b"canary.example.com,1\n",
+                Format::Csv,
+                "called domain, hostname, host, name, fqdn, indicator, url or uri, got none; set `column`",
+            ),
             (b"address=/canary.example.com/\n", Format::Plain, "got none in 1 lines, 1 of them refused"),
             (b"1.2.3.4\n5.6.7.8\n", Format::Auto, "got none in 2 lines, 2 of them refused"),
         ] {
@@ -344,7 +376,9 @@ mod tests {
                 assert_eq!(entries(&sorted), ["a.example.com", "b.example.com"]);
                 assert_eq!((report.format, report.lines), (Format::Hosts, 2));
             }
-            let Ok(Loaded::Artifact { bytes }) = load_text(&pack(&artifact), Format::Auto) else { panic!("not loaded") };
+            let Ok(Loaded::Artifact { bytes }) = load_text(&pack(&artifact), Format::Auto) else {
+                panic!("not loaded")
+            };
             assert_eq!(bytes, artifact);
         }
     }

@@ -30,6 +30,6 @@ pub use reason::Reason;
 pub use report::{REFUSED_SHOWN_MAX, Report};
 pub use sample::SAMPLE_NAME;
 pub use settle::{SETTLE_WAIT_MAX, STILL_FOR, Settling, Stat, Verdict};
-pub use terms::Terms;
+pub use terms::{Column, Terms};
 pub use unpack::{RATIO_MAX, ZSTD_WINDOW_OCTETS_MAX};
 pub use watch::{Changed, Watch, WatchError};

@@ -1,8 +1,24 @@
 //! [`Terms`]: under what terms a feed's text is read, whatever its format.
 
+use std::num::NonZeroU16;
+
+use serde::Deserialize;
+
 /// What an operator grants a feed, and asks of its entries.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Terms {
     /// Whether it may list a TLD, a public suffix or a network however wide.
     pub trust_suffixes: bool,
+    /// Which column of a CSV feed holds its names; `None`: the header tells.
+    pub column: Option<Column>,
+}
+
+/// A column of a CSV feed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Column {
+    /// Its number, from 1.
+    Number(NonZeroU16),
+    /// What the header calls it; upper and lower case are the same.
+    Name(String),
 }

@@ -241,7 +241,8 @@ pub(super) mod tests {
     }
 
     /// What `zstd --check` made of three lines: a frame with a checksum.
-    const CHECKED: [u8; 37] = *b"\x28\xb5\x2f\xfd\x24\x2a\xc5\x00\x00\x80\x61\x2e\x65\x78\x61\x6d\x70\x6c\x65\x2e\x63\x6f\x6d\x0a\
+    const CHECKED: [u8; 37] =
+        *b"\x28\xb5\x2f\xfd\x24\x2a\xc5\x00\x00\x80\x61\x2e\x65\x78\x61\x6d\x70\x6c\x65\x2e\x63\x6f\x6d\x0a\
         \x62\x63\x02\x00\xe0\x10\xe2\x98\x75\x81\x77\x22\xe2";
     /// Those lines.
     const LINES: &[u8] = b"a.example.com\nb.example.com\nc.example.com\n";
@@ -277,7 +278,8 @@ pub(super) mod tests {
 
     #[test]
     fn more_than_a_block_comes_out_whole() {
-        let text: Vec<u8> = (0..200_000_u32).flat_map(|i| format!("n{}.example.com\n", i * 7919).into_bytes()).collect();
+        let text: Vec<u8> =
+            (0..200_000_u32).flat_map(|i| format!("n{}.example.com\n", i * 7919).into_bytes()).collect();
         for packed in [gzip(&text), zstd(&text)] {
             assert!(unpack(&packed).as_ref() == Ok(&text));
         }
