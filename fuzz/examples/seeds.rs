@@ -108,7 +108,47 @@ fn respond() {
 fn feed_format() {
     for (number, name, text) in [
         (
-            0_u8,
+            4_u8,
+            "dnsmasq",
+            "# Title\naddress=/a.example.com/b.example.com/0.0.0.0\naddress=/c.example.com/::1/\nlocal=/*.example.org/\n\
+             server=/d.example.com/192.0.2.53\nserver=/www.a.example.com/#\naddress=/#/\naddress=/e.example.com/192.0.2.1\nport=53\n",
+        ),
+        (
+            5,
+            "unbound",
+            "server:\n  local-zone: \"a.example.com\" always_nxdomain # x\n  local-data: 'a.example.com. 30 IN AAAA ::'\n\
+             local-zone: b.example.com transparent\nlocal-data: \"c.example.com A 192.0.2.1\"\nlocal-zone:\"d.example.com\" static",
+        ),
+        (
+            6,
+            "bind",
+            "// x\nzone \"a.example.com\" { type master; file \"null\"; };\n/* x\n*/\nzone \"b.example.com\" IN {\n type slave;\n};\n\
+             options { x { y; }; };\nzone c.example.com { type primary; }; zone \"d",
+        ),
+        (
+            7,
+            "dnscrypt",
+            "# x\na.example.com\n*.b.example.com\n=c.example.com # x\nads.*\n*x*\nd[0-9].example.com\ne.example.com @work\n",
+        ),
+        (
+            8,
+            "csv",
+            "# x\nid;\"domain\";note\n1;a.example.com;\"x \"\"y\"\"; z\n\nz\"\n2;.b.example.com;\n3;1.2.3.4\n4\n5;c.example.com;\"open\n",
+        ),
+        (
+            8,
+            "csv-url",
+            "# id,seen,url\n\"1\",\"2\",\"http://u@a.example.com:80/x?y\"\n3,4,b.example.com/z\n5,6,[2001:db8::1]\n",
+        ),
+        (
+            2,
+            "adblock-overrule",
+            "||a.test^\n@@||a.test^\n||b.a.test^$important\n||c.test^$denyallow=d.c.test|e.c.test\n||d.c.test^\n||f.test^\n\
+             ||f.test^$badfilter\n@@||g.test^$important\n||*.g.test^\n||h.test^$dnstype=A\n||h.test^$denyallow=d.c.test,badfilter\n",
+        ),
+        (1, "plain-commas", "a.example.com,b.example.com, =c.example.com,,x..y\na.example.com,b.example.com##.ad\n"),
+        (
+            0,
             "hosts",
             "# Title\n0.0.0.0 a.example.com b.example.com # why\n:: a.example.com\r\n127.0.0.1 localhost\n0 x",
         ),
@@ -139,6 +179,8 @@ fn feed_format() {
              25.1.2.0.192.rpz-ip CNAME .\nd.example.com SRV 1 2 53 @\n",
         ),
     ] {
+        // As the target takes it apart.
+        let number = number & 3 | number >> 2 << 4;
         write("feed_format", name, &[&[number], text.as_bytes()].concat());
         write("feed_format", &format!("{name}-trusted"), &[&[number | 4], text.as_bytes()].concat());
         write("feed_format", &format!("{name}-indexed"), &[&[number | 8], text.as_bytes()].concat());

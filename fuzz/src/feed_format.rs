@@ -1,6 +1,7 @@
 //! A feed's text through `feed::read_text` and `feed::detect`.
 //!
-//! Input: an octet (which format; 4 trusts suffixes; 8 builds an index of it, which takes a hundred times as long), then the text.
+//! Input: an octet, then the text. The octet: 4 trusts suffixes; 8 builds an index of it, which takes a hundred times as long; the others are
+//! the format's number, 1 and 2 its lower bits, 16 and up its higher ones; CSV's column is told by the header.
 
 use cenote::feed::{DETECT_OCTETS, Terms, TextFormat, detect, read_text};
 use cenote::index::{Index, Kept, Part, RECORD_SET_OCTETS_MAX, Sorted, Verb, Verbs};
@@ -12,7 +13,8 @@ use super::octet;
 pub fn run(data: &[u8]) {
     let mut text = data;
     let switches = octet(&mut text);
-    let format = TextFormat::ALL[usize::from(switches & 3)];
+    let number = usize::from(switches & 3 | switches >> 4 << 2);
+    let format = TextFormat::ALL[number % TextFormat::ALL.len()];
     let (sorted, report) =
         read_text(text, format, &Terms { trust_suffixes: switches & 4 != 0, ..Terms::default() }).unwrap();
     assert!(report.balanced(), "{report:?}");

@@ -35,13 +35,19 @@ pub(super) fn feed(
     } else {
         section.missing("source", sourced)
     };
-    let format = section.value("format", "one of auto, hosts, plain, adblock, rpz, artifact");
+    let format = section
+        .value("format", "one of auto, hosts, plain, adblock, rpz, dnsmasq, unbound, bind, dnscrypt, csv, artifact");
     let action =
         section.value("action", "one of sinkhole, nxdomain, nodata, refused, drop, tcp-only, passthru, observe");
     let may_allow = or(section.value("may-allow", "true or false"), false);
     let check_targets = or(section.value("check-targets", "true or false"), true);
     let check_addresses = or(section.value("check-addresses", "true or false"), true);
     let trust_suffixes = or(section.value("trust-suffixes", "true or false"), false);
+    let column = section.value("column", "a column's number from 1, or what the header calls it");
+    let columned = format.as_ref().is_none_or(|format| matches!(format.value, feed::Format::Auto | feed::Format::Csv));
+    if let Some(placed) = column.as_ref().filter(|_| !columned) {
+        section.refuse(placed, "format = \"csv\" beside it");
+    }
     if let Some(placed) = action.as_ref().filter(|action| action.value == Action::Passthru && !may_allow) {
         section.refuse(placed, "may-allow = true beside passthru: letting names through is a power a feed is given");
     }
@@ -62,7 +68,7 @@ pub(super) fn feed(
         sink: has_sink.then_some(sink),
     };
     let format = or(format, feed::Format::Auto);
-    let terms = feed::Terms { trust_suffixes, guard };
+    let terms = feed::Terms { trust_suffixes, guard, column: column.map(|placed| placed.value) };
     Some((feed::Config { name, source: source?.value, format, terms, gate, refresh_secs }, policy))
 }
 

@@ -353,6 +353,21 @@ mod tests {
     }
 
     #[test]
+    fn a_csv_feed_has_a_column_by_number_or_by_name_and_no_other_has() {
+        let feed = |lines: &str| read_there(&format!("[[feed]]\nname = 'a'\nsource = 'a'\n{lines}"));
+        for (lines, want) in [
+            ("format = 'csv'\ncolumn = 3", Some(feed::Column::Number(3.try_into().unwrap()))),
+            ("column = 'Host'", Some(feed::Column::Name("Host".to_owned()))),
+            ("format = 'csv'", None),
+        ] {
+            assert_eq!(feed(lines).unwrap().feeds[0].terms.column, want, "{lines}");
+        }
+        for lines in ["column = 0", "column = -1", "column = 70000", "column = []", "format = 'hosts'\ncolumn = 1"] {
+            assert!(feed(lines).unwrap_err().to_string().contains("column"), "{lines}");
+        }
+    }
+
+    #[test]
     fn this_server_is_no_upstream_of_its_own() {
         for (listen, server, own) in [
             ("127.0.0.1:1053", "127.0.0.1:1053", true),

@@ -351,7 +351,7 @@ mod tests {
             (&long, &[(5, "feed[1].name", "at most 64 characters")]),
             ("[[feed]]\nname = 'A'\nsource = ''", &[(2, "feed[0].name", "a to z"), (3, "feed[0].source", "a file")]),
             (&format!("{FEED}{FEED}"), &[(5, "feed[1].name", "no other feed has")]),
-            (&format!("{FEED}format = 'csv'"), &[(4, "feed[0].format", "one of auto, hosts")]),
+            (&format!("{FEED}format = 'xml'"), &[(4, "feed[0].format", "one of auto, hosts")]),
             (&format!("{FEED}action = 'block'"), &[(4, "feed[0].action", "one of sinkhole")]),
             (&format!("{FEED}action = 'passthru'"), &[(4, "feed[0].action", "may-allow = true beside")]),
             (

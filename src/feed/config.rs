@@ -26,12 +26,22 @@ pub enum Format {
     Auto,
     /// `0.0.0.0 name …`, as in `/etc/hosts`.
     Hosts,
-    /// One name a line.
+    /// One name a line, or many with commas between.
     Plain,
     /// `||name^` and `@@||name^`.
     Adblock,
     /// A response policy zone, as a zone file (draft-vixie-dnsop-dns-rpz).
     Rpz,
+    /// dnsmasq's `address=/name/`, `local=/name/` and `server=/name/`.
+    Dnsmasq,
+    /// Unbound's `local-zone:` and `local-data:`.
+    Unbound,
+    /// BIND's `zone "name" { type master; … };`.
+    Bind,
+    /// dnscrypt-proxy's blocked names.
+    Dnscrypt,
+    /// One column of a CSV file.
+    Csv,
     /// An index made by `cenote compile`.
     Artifact,
 }
@@ -53,6 +63,11 @@ impl Format {
             Self::Plain => "plain",
             Self::Adblock => "adblock",
             Self::Rpz => "rpz",
+            Self::Dnsmasq => "dnsmasq",
+            Self::Unbound => "unbound",
+            Self::Bind => "bind",
+            Self::Dnscrypt => "dnscrypt",
+            Self::Csv => "csv",
             Self::Artifact => "artifact",
         }
     }

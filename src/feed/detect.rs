@@ -3,7 +3,7 @@
 //! Each line votes by its shape for the one format it can only belong to; lines of no known shape vote against all. A file that is
 //! mostly of no known shape is not guessed at: wrong names sunk are worse than a feed that says it needs its format named.
 
-use super::format::{TextFormat, target};
+use super::format::{TextFormat, is_header, target};
 use crate::index::MAGIC;
 
 /// How much of a feed is looked at: some thousand lines, past any comment in front.
@@ -24,8 +24,9 @@ pub enum Detected {
 
 /// How files that are no feed begin.
 const FOREIGN: [(&[u8], &str); 9] = [
-    (b"\x1f\x8b", "gzip"),
-    (b"\x28\xb5\x2f\xfd", "zstd"),
+    // The outer one was taken off before.
+    (b"\x1f\x8b", "gzip within gzip or zstd"),
+    (b"\x28\xb5\x2f\xfd", "zstd within gzip or zstd"),
     (b"\xfd7zXZ\0", "xz"),
     (b"BZh", "bzip2"),
     (b"PK\x03\x04", "a zip archive"),
@@ -70,9 +71,11 @@ fn vote(text: &[u8]) -> Detected {
     let mut votes = [0_usize; TextFormat::ALL.len()];
     let mut others = 0_usize;
     let whole = text.iter().rposition(|&octet| octet == b'\n').and_then(|end| text.get(..end)).unwrap_or(text);
+    let mut first = true;
     for line in whole.split(|&octet| octet == b'\n') {
         match shape(line) {
-            Shape::Neutral => {}
+            Shape::Neutral => continue,
+            _ if std::mem::take(&mut first) && is_header(line) => return Detected::Text(TextFormat::Csv),
             Shape::Surely(format) => return Detected::Text(format),
             Shape::Other => others += 1,
             Shape::Of(format) => {
@@ -82,19 +85,31 @@ fn vote(text: &[u8]) -> Detected {
             }
         }
     }
+    let scheduled = votes.get(TextFormat::Dnscrypt as usize).copied().unwrap_or_default();
     let winner = TextFormat::ALL.into_iter().zip(votes).max_by_key(|&(_, count)| count);
     match winner {
+        // Its lines are plain ones too, but for a few.
+        Some((TextFormat::Plain, count)) if count >= others && scheduled > 0 => Detected::Text(TextFormat::Dnscrypt),
         Some((format, count)) if count > 0 && count >= others => Detected::Text(format),
         _ => Detected::Unknown,
     }
 }
+
+/// How lines begin that only one format has.
+const OPENINGS: [(&[u8], TextFormat); 5] = [
+    (b"address=/", TextFormat::Dnsmasq),
+    (b"local=/", TextFormat::Dnsmasq),
+    (b"server=/", TextFormat::Dnsmasq),
+    (b"local-zone:", TextFormat::Unbound),
+    (b"local-data:", TextFormat::Unbound),
+];
 
 /// What one line looks like.
 fn shape(line: &[u8]) -> Shape {
     let indented = line.first().is_some_and(u8::is_ascii_whitespace);
     let line = line.trim_ascii();
     match line {
-        [] | [b'#' | b';', ..] => return Shape::Neutral,
+        [] | [b'#' | b';', ..] | [b'/', b'/' | b'*', ..] => return Shape::Neutral,
         [b'!', ..] => return Shape::Of(TextFormat::Adblock),
         [b'|', b'|', ..] | [b'@', b'@', b'|', ..] => return Shape::Of(TextFormat::Adblock),
         _ => {}
@@ -105,13 +120,22 @@ fn shape(line: &[u8]) -> Shape {
     if line.starts_with(b"$TTL") || line.starts_with(b"$ORIGIN") {
         return Shape::Surely(TextFormat::Rpz);
     }
+    if let Some((_, format)) = OPENINGS.iter().find(|(opening, _)| line.starts_with(opening)) {
+        return Shape::Of(*format);
+    }
     let mut tokens = line.split(u8::is_ascii_whitespace).filter(|token| !token.is_empty());
     let first = tokens.next().unwrap_or_default();
     let mut rest = tokens.take_while(|token| !token.starts_with(b"#")).take(3);
     let second = rest.next();
     match second {
+        _ if line.contains(&b',') => comma_list(line),
         None => single(first),
         Some(_) if target(first).is_some() => Shape::Of(TextFormat::Hosts),
+        Some([b'@', _, ..]) => Shape::Of(TextFormat::Dnscrypt),
+        // Over one line or several, of which the others look like nothing.
+        Some(name) if first == b"zone" && (name.starts_with(b"\"") || line.contains(&b'{')) => {
+            Shape::Surely(TextFormat::Bind)
+        }
         Some(second) => {
             // owner [TTL] [class] type, the owner left out when the line is indented.
             let kinds = [Some(first).filter(|_| indented), Some(second), rest.next(), rest.next()];
@@ -128,6 +152,17 @@ fn single(token: &[u8]) -> Shape {
     let name = token.strip_prefix(b"=").unwrap_or(token);
     let fits = name.iter().all(octet_fits) && name.contains(&b'.') && !name.starts_with(b"/");
     if fits { Shape::Of(TextFormat::Plain) } else { Shape::Other }
+}
+
+/// What a line with commas looks like: a plain list, if each item but the last looks like a name, and the last, which may have been cut
+/// short, like part of one.
+fn comma_list(line: &[u8]) -> Shape {
+    let mut items = line.split(|&octet| octet == b',').map(<[u8]>::trim_ascii);
+    let last = items.next_back().unwrap_or_default();
+    let fits = items.all(|item| single(item) == Shape::Of(TextFormat::Plain));
+    let part = last.iter().all(|octet| octet.is_ascii_alphanumeric() || !octet.is_ascii() || b".-_*".contains(octet));
+    let number = !last.is_empty() && last.iter().all(u8::is_ascii_digit);
+    if fits && part && !number { Shape::Of(TextFormat::Plain) } else { Shape::Other }
 }
 
 /// Whether one of the tokens is a record type that policy zones have.
@@ -166,17 +201,29 @@ mod tests {
             ("# only\n# comments\n", Unknown),
             ("\n <!DOCTYPE html>\n<p>a.example.com</p>", Foreign("an HTML or XML page")),
             ("BZh91", Foreign("bzip2")),
-            ("address=/a.example.com/0.0.0.0\nserver=/b.example.com/\n", Unknown),
-            ("local-zone: \"a.example.com\" always_nxdomain\n", Unknown),
-            ("zone \"a.example.com\" { type master; };\n", Unknown),
+            ("# t\naddress=/a.example.com/0.0.0.0\nserver=/b.example.com/\n", Text(TextFormat::Dnsmasq)),
+            ("local=/a.example.com/\nport=53\n", Text(TextFormat::Dnsmasq)),
+            ("server:\n  local-zone: \"a.example.com\" always_nxdomain\n", Text(TextFormat::Unbound)),
+            ("local-data: \"a.example.com A 0.0.0.0\"\n", Text(TextFormat::Unbound)),
+            ("// t\nzone \"a.example.com\" { type master; };\n", Text(TextFormat::Bind)),
+            ("zone \"a.example.com\" {\n\ttype master;\n\tfile \"x\";\n};\n", Text(TextFormat::Bind)),
+            ("a.example.com\n=b.example.com\nads.*\n", Text(TextFormat::Plain)),
+            ("a.example.com\nb.example.com @work\n", Text(TextFormat::Dnscrypt)),
+            ("a.example.com,b.example.com,c.exam", Text(TextFormat::Plain)),
+            ("a.example.com, b.example.com,\nc.example.com,d.example.com\n", Text(TextFormat::Plain)),
             ("\"a.example.com\",\"2021\"\n", Unknown),
-            ("name,seen\na.example.com,2021\n", Unknown),
+            ("a.example.com,2021\nb.example.com,2022\n", Unknown),
+            ("a.example.com,some words\nb.example.com,x y\n", Unknown),
+            ("a.example.com,b.example.com##.ad\n", Unknown),
+            ("# t\nname,seen\na.example.com,2021\n", Text(TextFormat::Csv)),
+            ("\"id\";\"First Seen\";\"URL\"\n1;;http://a.example.com/\n", Text(TextFormat::Csv)),
+            ("id,seen\na.example.com,2021\n", Unknown),
             ("{\n\"type\": \"bundle\",\n\"objects\": []\n}\n", Unknown),
-            ("a.example.com\naddress=/b/\naddress=/c/\n", Unknown),
+            ("a.example.com\nroute b\nroute c\n", Unknown),
         ] {
             assert_eq!(detect(head.as_bytes()), want, "{head:?}");
         }
-        assert_eq!(detect(b"\x1f\x8b\x08\x00"), Foreign("gzip"));
+        assert_eq!(detect(b"\x1f\x8b\x08\x00"), Foreign("gzip within gzip or zstd"));
         assert_eq!(detect(&MAGIC), Artifact);
     }
 

@@ -14,6 +14,9 @@ use crate::name::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX, fold};
 
 /// Octets of the longest key: a name on the wire without its root label.
 const KEY_OCTETS_MAX: usize = NAME_OCTETS_MAX - 1;
+/// The longest Unicode name that is looked at: the longest name's characters at four octets each. What UTS 46 makes of a longer one is
+/// hardly ever shorter, and costs the square of its length.
+const UNICODE_OCTETS_MAX: usize = 4 * 253;
 /// A label that is not a name's in any feed, but stands in hosts files (`/etc/hosts` of Linux, macOS and the BSDs).
 const BOILERPLATE: [&[u8]; 12] = [
     b"local",
@@ -169,6 +172,9 @@ fn to_a_labels(text: &[u8]) -> Result<Cow<'_, str>, Reason> {
     if std::str::from_utf8(text).is_err() {
         return Err(Reason::NotUtf8);
     }
+    if text.len() > UNICODE_OCTETS_MAX {
+        return Err(Reason::NameTooLong);
+    }
     let idna = Uts46::new().to_ascii(text, AsciiDenyList::EMPTY, Hyphens::Allow, DnsLength::Ignore);
     idna.map_err(|_| Reason::Idna)
 }
@@ -256,6 +262,7 @@ mod tests {
         let label64 = format!("{}.example.com", "a".repeat(64));
         let label300 = format!("{}.example.com", "a".repeat(300));
         let long = ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(62)].join(".");
+        let unicode = "ö".repeat(500_000);
         let escape = r"194.58.122.146\032stratum.aikapool.com";
         for (text, want) in [
             (&b""[..], Reason::Root),
@@ -284,6 +291,7 @@ mod tests {
             (b"example.com\xca", Reason::NotUtf8),
             ("\u{202e}example.com".as_bytes(), Reason::Idna),
             ("a\u{a0}b.example.com".as_bytes(), Reason::Character),
+            (unicode.as_bytes(), Reason::NameTooLong),
             (b"zec-asia1..nanopool.org", Reason::EmptyLabel),
             (b".example.com", Reason::EmptyLabel),
             (b"example.com.", Reason::EmptyLabel),

@@ -3,7 +3,7 @@
 //! A format reads a line, calls [`Intake::take`] for each name on it, and says with a [`Bucket`] what the line was.
 
 use super::entry::{EntryKey, Standing};
-use super::{Format, Reason, Report, Terms};
+use super::{Column, Format, Reason, Report, Terms};
 use crate::index::{Entries, EntriesError, Network, Record, Side, Sorted, Verb, Verbs};
 
 /// What a line was.
@@ -106,9 +106,28 @@ impl<'t> Intake<'t> {
         Ok(())
     }
 
+    /// A name's key, for an entry that the format pushes once it has read all: it is judged and counted as one that is taken now.
+    pub(super) fn key(&mut self, text: &[u8]) -> Result<Box<[u8]>, Reason> {
+        if self.key.accept(text, self.terms.trust_suffixes)? == Standing::PrivateSuffix {
+            self.report.private_suffixes += 1;
+        }
+        Ok(self.key.as_bytes().into())
+    }
+
+    /// The key of a name that is no entry, whatever suffix it is.
+    pub(super) fn key_of_any(&mut self, text: &[u8]) -> Result<Box<[u8]>, Reason> {
+        self.key.accept(text, true)?;
+        Ok(self.key.as_bytes().into())
+    }
+
     /// Whether a name would be taken.
     pub(super) fn judge(&mut self, text: &[u8]) -> Result<(), Reason> {
         self.key.accept(text, self.terms.trust_suffixes).map(|_| ())
+    }
+
+    /// Which column of a CSV feed holds its names, if the operator said.
+    pub(super) const fn column(&self) -> Option<&Column> {
+        self.terms.column.as_ref()
     }
 
     /// Whether the feed may list a TLD, a public suffix or a network however wide.
@@ -144,6 +163,8 @@ impl<'t> Intake<'t> {
         }
         let lines = std::mem::take(&mut self.open) + 1;
         match bucket {
+            // Its entries count for it, whatever the rest of the record is.
+            Bucket::Refused(_) if self.taken > 0 => self.report.comment += lines - 1,
             Bucket::Comment => self.report.comment += lines,
             Bucket::Header => self.report.header += lines,
             Bucket::Taken => {
@@ -160,7 +181,11 @@ impl<'t> Intake<'t> {
     pub(super) fn finish(mut self) -> (Sorted, Report) {
         if self.open > 0 {
             let lines = self.open;
-            self.report.refuse(Reason::Syntax, self.report.lines + 1 - lines, lines);
+            if self.taken > 0 {
+                self.report.comment += lines - 1;
+            } else {
+                self.report.refuse(Reason::Syntax, self.report.lines + 1 - lines, lines);
+            }
         }
         let (sorted, lines) = self.entries.finish();
         self.report.used = lines.used;

@@ -1,18 +1,20 @@
-//! Loads one feed: opens its source, tells its format, reads it. Blocks; runs where it may wait.
+//! Loads one feed: opens its source, unpacks it, tells its format, reads it. Blocks; runs where it may wait.
 //!
-//! An error names the file and counts, never a line's text. Memory is the entries' own: the text passes through one block's buffer.
+//! An error names the file and counts, never a line's text. Memory is the entries' own: the text passes through a block's buffer, and the
+//! window of what it is packed in.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::detect::{DETECT_OCTETS, Detected, detect};
-use super::format::{TextFormat, read_text};
+use super::format::{TextFormat, column_names, read_text};
 use super::sample::SAMPLE;
-use super::{Config, Format, Report, Source, Terms};
+use super::unpack::{MAGIC_OCTETS, Metered, Packing, RATIO_MAX, Unpack, UnpackError};
+use super::{Column, Config, Format, Reason, Report, Source, Terms};
 use crate::index::Sorted;
 
-/// The largest feed file: some fifty million names as text (a guess; ten million take 220 MB).
+/// The largest feed file, and the largest that one may unpack to: some fifty million names as text (a guess; ten million take 220 MB).
 pub const FILE_OCTETS_MAX: u64 = 1 << 30;
 
 /// What came of a feed.
@@ -66,6 +68,32 @@ pub enum LoadError {
         /// How large it is, at least.
         octets: u64,
     },
+    /// Packed, and over [`FILE_OCTETS_MAX`] once unpacked.
+    #[error("{path}: expected {packing} of at most {FILE_OCTETS_MAX} octets of text, got more", path = path.display())]
+    UnpacksTooLarge {
+        /// Which file.
+        path: PathBuf,
+        /// What it is packed in.
+        packing: &'static str,
+    },
+    /// Packed, and over [`RATIO_MAX`] times as large once unpacked: made to fill a disk or a memory, not to list names.
+    #[error("{path}: expected {packing} that unpacks to at most {RATIO_MAX} times its size, got more", path = path.display())]
+    UnpacksTooFar {
+        /// Which file.
+        path: PathBuf,
+        /// What it is packed in.
+        packing: &'static str,
+    },
+    /// Packed, and cut short or damaged: nothing of it is used.
+    #[error("{path}: expected whole {packing}, got it cut short or damaged", path = path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What it is packed in.
+        packing: &'static str,
+        /// What the decoder said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// It is something else altogether.
     #[error("{path}: expected a feed's text or an artifact, got {found}", path = path.display())]
     Foreign {
@@ -75,7 +103,7 @@ pub enum LoadError {
         found: &'static str,
     },
     /// `format = "auto"`, and its lines are of no known format, or there are none.
-    #[error("{path}: expected hosts, plain, adblock or rpz lines, got none of these; if it is one, name its format", path = path.display())]
+    #[error("{path}: expected lines of a format that can be told, got none; if it is a list, name its format", path = path.display())]
     Unknown {
         /// Which file.
         path: PathBuf,
@@ -85,6 +113,17 @@ pub enum LoadError {
     NotArtifact {
         /// Which file.
         path: PathBuf,
+    },
+    /// CSV, and nothing tells which column holds the names.
+    #[error(
+        "{path}: expected a header with a column called {expected}, got none; set `column` to its number, from 1, or to what the header calls it",
+        path = path.display()
+    )]
+    Column {
+        /// Which file.
+        path: PathBuf,
+        /// What the column would be called.
+        expected: String,
     },
     /// Read to its end, and nothing was taken.
     #[error(
@@ -108,29 +147,54 @@ pub fn load(config: &Config, progress: &mut dyn FnMut(u64, u64)) -> Result<Loade
         Source::File(path) => path,
         Source::Sample => return load_sample(&config.terms),
     };
-    let unreadable = |error: io::Error| match error.kind() {
-        io::ErrorKind::FileTooLarge => LoadError::TooLarge { path: path.clone(), octets: FILE_OCTETS_MAX + 1 },
-        _ => LoadError::Unreadable { path: path.clone(), source: error },
-    };
     let (file, octets) = open(path)?;
     let mut source = Counted { source: file, done: 0, total: octets, progress };
     let mut head = Vec::with_capacity(DETECT_OCTETS);
-    (&mut source).take(DETECT_OCTETS as u64).read_to_end(&mut head).map_err(unreadable)?;
+    (&mut source).take(MAGIC_OCTETS as u64).read_to_end(&mut head).map_err(|error| failed(path, None, error))?;
+    let packing = Packing::of(&head);
+    let failed = |error| failed(path, packing, error);
+    let mut source = Unpack::new(packing, Begun { head: io::Cursor::new(std::mem::take(&mut head)), source });
+    (&mut source).take(DETECT_OCTETS as u64).read_to_end(&mut head).map_err(failed)?;
     match format_of(path, config.format, detect(&head))? {
         None => {
             let capacity = usize::try_from(octets).unwrap_or_default().saturating_sub(head.len());
-            head.reserve_exact(capacity);
-            source.read_to_end(&mut head).map_err(unreadable)?;
+            head.reserve_exact(if packing.is_none() { capacity } else { 0 });
+            source.read_to_end(&mut head).map_err(failed)?;
             Ok(Loaded::Artifact { bytes: head })
         }
         Some(format) => {
             let text = io::Cursor::new(head).chain(source);
-            let (entries, report) = read_text(text, format, &config.terms).map_err(unreadable)?;
+            let (entries, report) = read_text(text, format, &config.terms).map_err(failed)?;
             if entries.is_empty() {
-                return Err(LoadError::NoUsableEntry { path: path.clone(), report: Box::new(report) });
+                return Err(nothing_in(path, &config.terms, report));
             }
             Ok(Loaded::Text { entries, report: Box::new(report) })
         }
+    }
+}
+
+/// Why a file without a usable entry has none.
+fn nothing_in(path: &Path, terms: &Terms, report: Report) -> LoadError {
+    let path = path.to_owned();
+    let without_column = report.refused.get(Reason::Column as usize).is_some_and(|&count| count > 0);
+    match &terms.column {
+        None if without_column => LoadError::Column { path, expected: column_names() },
+        Some(Column::Name(name)) if without_column => LoadError::Column { path, expected: format!("{name:?}") },
+        _ => LoadError::NoUsableEntry { path, report: Box::new(report) },
+    }
+}
+
+/// What an error of the source means.
+fn failed(path: &Path, packing: Option<Packing>, error: io::Error) -> LoadError {
+    let (path, packing) = (path.to_owned(), packing.map_or("nothing", Packing::label));
+    if error.kind() == io::ErrorKind::FileTooLarge {
+        return LoadError::TooLarge { path, octets: FILE_OCTETS_MAX + 1 };
+    }
+    match error.downcast::<UnpackError>() {
+        Ok(UnpackError::Damaged(source)) => LoadError::Damaged { path, packing, source },
+        Ok(UnpackError::Ratio) => LoadError::UnpacksTooFar { path, packing },
+        Ok(UnpackError::TooLarge) => LoadError::UnpacksTooLarge { path, packing },
+        Err(source) => LoadError::Unreadable { path, source },
     }
 }
 
@@ -173,6 +237,11 @@ fn format_of(path: &Path, named: Format, detected: Detected) -> Result<Option<Te
         (Format::Plain, _) => Ok(Some(TextFormat::Plain)),
         (Format::Adblock, _) => Ok(Some(TextFormat::Adblock)),
         (Format::Rpz, _) => Ok(Some(TextFormat::Rpz)),
+        (Format::Dnsmasq, _) => Ok(Some(TextFormat::Dnsmasq)),
+        (Format::Unbound, _) => Ok(Some(TextFormat::Unbound)),
+        (Format::Bind, _) => Ok(Some(TextFormat::Bind)),
+        (Format::Dnscrypt, _) => Ok(Some(TextFormat::Dnscrypt)),
+        (Format::Csv, _) => Ok(Some(TextFormat::Csv)),
     }
 }
 
@@ -200,10 +269,34 @@ impl<R: Read> Read for Counted<'_, R> {
     }
 }
 
+/// A source of which the first octets were read already.
+struct Begun<R> {
+    /// Those.
+    head: io::Cursor<Vec<u8>>,
+    /// The rest.
+    source: R,
+}
+
+impl<R: Read> Read for Begun<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.head.read(buffer)? {
+            0 => self.source.read(buffer),
+            count => Ok(count),
+        }
+    }
+}
+
+impl<R: Read> Metered for Begun<Counted<'_, R>> {
+    fn octets_read(&self) -> u64 {
+        self.source.done
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::feed::format::tests::entries;
+    use crate::feed::unpack::tests::{gzip, zstd};
 
     fn load_text(text: &[u8], format: Format) -> Result<Loaded, LoadError> {
         let folder = tempfile::tempdir().unwrap();
@@ -245,18 +338,48 @@ mod tests {
     #[test]
     fn what_is_no_feed_fails_to_load_and_says_so_without_its_text() {
         for (text, format, want) in [
-            (&b""[..], Format::Auto, "expected hosts, plain"),
+            (&b""[..], Format::Auto, "lines of a format that can be told"),
             (b"", Format::Plain, "got none in 0 lines, 0 of them refused"),
             (b"# c\n", Format::Rpz, "got none in 1 lines"),
             (b"<html>\ncanary.example.com\n", Format::Plain, "got an HTML or XML page"),
-            (b"\x1f\x8b\x08canary.example.com", Format::Hosts, "got gzip"),
-            (b"address=/canary.example.com/\n", Format::Auto, "name its format"),
+            (b"\x1f\x8b\x08canary.example.com", Format::Hosts, "expected whole gzip, got it cut short or damaged"),
+            (&gzip(b"canary.example.com\n")[..30], Format::Plain, "expected whole gzip"),
+            (&zstd(b"canary.example.com\n")[..20], Format::Plain, "expected whole zstd"),
+            (&gzip(&zstd(b"canary.example.com\n")), Format::Plain, "got zstd within gzip"),
+            (&gzip(b"PK\x03\x04"), Format::Plain, "got a zip archive"),
+            (&gzip(b""), Format::Plain, "got none in 0 lines"),
+            (&zstd(&vec![b'a'; 9 << 20]), Format::Plain, "expected zstd that unpacks to at most 1000 times its size"),
+            (b"route canary.example.com\n", Format::Auto, "name its format"),
+            (
+                b"canary.example.com,1\n",
+                Format::Csv,
+                "called domain, hostname, host, name, fqdn, indicator, url or uri, got none; set `column`",
+            ),
             (b"address=/canary.example.com/\n", Format::Plain, "got none in 1 lines, 1 of them refused"),
             (b"1.2.3.4\n5.6.7.8\n", Format::Auto, "got none in 2 lines, 2 of them refused"),
         ] {
             let error = load_text(text, format).unwrap_err();
             assert!(error.to_string().contains(want), "{error} lacks {want:?}");
             assert!(!format!("{error} {error:?}").contains("canary"), "{want}");
+        }
+    }
+
+    #[test]
+    fn what_is_packed_is_read_as_what_it_unpacks_to() {
+        let text = b"0.0.0.0 a.example.com\n0.0.0.0 b.example.com\n";
+        let artifact = [&crate::index::MAGIC[..], b"some octets"].concat();
+        for pack in [gzip, zstd] {
+            for format in [Format::Auto, Format::Hosts] {
+                let Ok(Loaded::Text { entries: sorted, report }) = load_text(&pack(text), format) else {
+                    panic!("not loaded as text")
+                };
+                assert_eq!(entries(&sorted), ["a.example.com", "b.example.com"]);
+                assert_eq!((report.format, report.lines), (Format::Hosts, 2));
+            }
+            let Ok(Loaded::Artifact { bytes }) = load_text(&pack(&artifact), Format::Auto) else {
+                panic!("not loaded")
+            };
+            assert_eq!(bytes, artifact);
         }
     }
 

@@ -20,6 +20,7 @@ mod schedule;
 mod settle;
 mod store;
 mod terms;
+mod unpack;
 mod watch;
 
 pub use config::{Config, Format, Source};
@@ -35,5 +36,6 @@ pub use sample::SAMPLE_NAME;
 pub use schedule::{RETRY_FIRST, RETRY_MAX, Schedule};
 pub use settle::{SETTLE_WAIT_MAX, STILL_FOR, Settling, Stat, Verdict};
 pub use store::{Kept, KeptFeed, KeptGeneration, Start, Store, StoreConfig, StoreError};
-pub use terms::Terms;
+pub use terms::{Column, Terms};
+pub use unpack::{RATIO_MAX, ZSTD_WINDOW_OCTETS_MAX};
 pub use watch::{Changed, Watch, WatchError};

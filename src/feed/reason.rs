@@ -39,17 +39,23 @@ pub enum Reason {
     PublicSuffix,
     /// `localhost` and the other names every hosts file starts with.
     Boilerplate,
-    /// A hosts line that gives a name a real address: not a block.
+    /// A line that gives a name a real address, or other data: not a block.
     Mapping,
+    /// A line that has a name resolved after all, by some server or as usual: not a block.
+    Forwarding,
     /// An adblock rule with a modifier that a name alone cannot honour.
     Modifier,
+    /// A rule for queries of some types alone, such as adblock's `$dnstype`.
+    RecordType,
+    /// A rule for some hours alone: dnscrypt-proxy's `@schedule`.
+    Schedule,
     /// An adblock rule that is a regular expression.
     Regex,
     /// An adblock rule that hides page elements.
     Cosmetic,
     /// An adblock rule for every name that begins so: `||name` without `^`.
     Prefix,
-    /// A `$` directive other than `$ORIGIN` and `$TTL`.
+    /// A zone file's `$` directive other than `$ORIGIN` and `$TTL`, or what brings in another file.
     Directive,
     /// An RPZ trigger on a name server: `rpz-nsdname`, `rpz-nsip`.
     UnsupportedTrigger,
@@ -67,6 +73,8 @@ pub enum Reason {
     DataTooLarge,
     /// An RPZ record that does not go with an earlier one of its owner: data beside another action, or beside a CNAME.
     Conflict,
+    /// A CSV record without the column that holds the names, or one of a file whose header does not tell which that is.
+    Column,
     /// A line that its format does not know.
     Syntax,
     /// A line over [`LINE_OCTETS_MAX`](super::LINE_OCTETS_MAX).
@@ -77,7 +85,7 @@ pub enum Reason {
 
 impl Reason {
     /// How many there are.
-    pub const COUNT: usize = 35;
+    pub const COUNT: usize = 39;
 
     /// Every reason, in the order metrics list them; each stands at its own number.
     pub const ALL: [Self; Self::COUNT] = [
@@ -100,7 +108,10 @@ impl Reason {
         Self::PublicSuffix,
         Self::Boilerplate,
         Self::Mapping,
+        Self::Forwarding,
         Self::Modifier,
+        Self::RecordType,
+        Self::Schedule,
         Self::Regex,
         Self::Cosmetic,
         Self::Prefix,
@@ -113,6 +124,7 @@ impl Reason {
         Self::Rdata,
         Self::DataTooLarge,
         Self::Conflict,
+        Self::Column,
         Self::Syntax,
         Self::LineTooLong,
         Self::FeedFull,
@@ -147,7 +159,10 @@ impl Reason {
             Self::PublicSuffix => "public-suffix",
             Self::Boilerplate => "boilerplate",
             Self::Mapping => "mapping",
+            Self::Forwarding => "forwarding",
             Self::Modifier => "modifier",
+            Self::RecordType => "dnstype",
+            Self::Schedule => "schedule",
             Self::Regex => "regex",
             Self::Cosmetic => "cosmetic",
             Self::Prefix => "prefix",
@@ -160,6 +175,7 @@ impl Reason {
             Self::Rdata => "rdata",
             Self::DataTooLarge => "data-too-large",
             Self::Conflict => "conflict",
+            Self::Column => "column",
             Self::Syntax => "syntax",
             Self::LineTooLong => "line-too-long",
             Self::FeedFull => "feed-full",

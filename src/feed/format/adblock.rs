@@ -1,15 +1,26 @@
 //! Adblock rules, as far as they speak of whole names: `||name^` lists the name and everything below, `@@||name^` takes it back.
 //!
 //! A rule that holds only for some page, path, kind of request or client is refused: a resolver sees none of these, and would sink the
-//! name for everybody. Bare names and hosts lines are taken, as AdGuard's own filters do.
+//! name for everybody. `$important`, `$badfilter` and `$denyallow` are honoured as AdGuard's DNS filtering means them ([`overrule`]); `$all`
+//! adds nothing. `$dnstype` could be honoured by a resolver, but an entry here is for all types: such a rule is refused and counted by itself.
+//! Bare names and hosts lines are taken, as AdGuard's own filters do; a `$badfilter` that disables `||name^` disables them too, and
+//! `||name^$all`, for entries do not tell them apart.
+//!
+//! [`overrule`]: super::overrule
 
 use super::hosts::{hosts_line, target};
+use super::overrule::{Overrules, Rule};
 use super::{Bucket, LineParser, Reason};
+use crate::feed::Report;
 use crate::feed::intake::Intake;
-use crate::index::{Verb, Verbs};
+use crate::index::{Sorted, Verb, Verbs};
 
 /// The adblock format.
-pub(super) struct Adblock;
+#[derive(Default)]
+pub(super) struct Adblock {
+    /// Rules that are not plain blocks.
+    overrules: Overrules,
+}
 
 /// Separators of rules about page elements, scripts and HTML, and what a comment must not begin with.
 const COSMETIC: [&[u8]; 7] = [b"##", b"#@#", b"#?#", b"#$#", b"#%#", b"#@?#", b"$$"];
@@ -30,7 +41,7 @@ impl LineParser for Adblock {
         }
         let (exception, rule) = text.strip_prefix(b"@@").map_or((false, text), |rule| (true, rule));
         if let Some(pattern) = rule.strip_prefix(b"||") {
-            return named_rule(pattern, exception, intake).map_or_else(Bucket::Refused, |()| Bucket::Taken);
+            return self.named_rule(pattern, exception, intake).unwrap_or_else(Bucket::Refused);
         }
         if rule.first() == Some(&b'/') {
             return Bucket::Refused(if is_regex(rule) { Reason::Regex } else { Reason::Path });
@@ -39,6 +50,10 @@ impl LineParser for Adblock {
             return Bucket::Refused(Reason::Syntax);
         }
         bare_line(text, intake)
+    }
+
+    fn settle(self, sorted: Sorted, report: Report) -> (Sorted, Report) {
+        self.overrules.settle(sorted, report)
     }
 }
 
@@ -56,43 +71,90 @@ fn is_regex(rule: &[u8]) -> bool {
     rule.len() > 1 && (rule.ends_with(b"/") || rule.windows(2).any(|window| window == b"/$"))
 }
 
-/// Reads what follows `||`.
-fn named_rule(pattern: &[u8], exception: bool, intake: &mut Intake<'_>) -> Result<(), Reason> {
-    let dollar = pattern.iter().position(|&octet| octet == b'$');
-    let (pattern, modifiers) = match dollar.and_then(|at| pattern.split_at_checked(at)) {
-        Some((pattern, [_, modifiers @ ..])) => (pattern, Some(modifiers)),
-        _ => (pattern, None),
-    };
-    let verb = verb_of(exception, modifiers)?;
-    let end = pattern.iter().position(|octet| matches!(octet, b'^' | b'/')).unwrap_or(pattern.len());
-    let (name, tail) = pattern.split_at_checked(end).unwrap_or((pattern, &[]));
-    match tail {
-        b"^" | b"^|" => {}
-        [] if name.contains(&b'*') => return Err(Reason::Wildcard),
-        [] => return Err(Reason::Prefix),
-        _ => return Err(Reason::Path),
-    }
-    // `||*.name^`: the separator `||` stands before a label, so at least one label comes before the name.
-    match name.strip_prefix(b"*.") {
-        Some(parent) => intake.take(parent, Verbs::below(verb)),
-        None => intake.take(name, Verbs::subtree(verb)),
+impl Adblock {
+    /// Reads what follows `||`.
+    fn named_rule(&mut self, pattern: &[u8], exception: bool, intake: &mut Intake<'_>) -> Result<Bucket, Reason> {
+        let dollar = pattern.iter().position(|&octet| octet == b'$');
+        let (pattern, modifiers) = match dollar.and_then(|at| pattern.split_at_checked(at)) {
+            Some((pattern, [_, modifiers @ ..])) => (pattern, Modifiers::read(modifiers)),
+            _ => (pattern, Modifiers::default()),
+        };
+        let Modifiers { important, disables, refused, denyallow } = modifiers;
+        if let (Some(reason), false) = (refused, disables) {
+            return Err(reason);
+        }
+        let end = pattern.iter().position(|octet| matches!(octet, b'^' | b'/')).unwrap_or(pattern.len());
+        let (name, tail) = pattern.split_at_checked(end).unwrap_or((pattern, &[]));
+        match tail {
+            b"^" | b"^|" => {}
+            [] if name.contains(&b'*') => return Err(Reason::Wildcard),
+            [] => return Err(Reason::Prefix),
+            _ => return Err(Reason::Path),
+        }
+        // `||*.name^`: the separator `||` stands before a label, so at least one label comes before the name.
+        let (name, at) = name.strip_prefix(b"*.").map_or((name, true), |parent| (parent, false));
+        if !exception && !important && !disables && denyallow.is_none() {
+            let place = if at { Verbs::subtree } else { Verbs::below };
+            return intake.take(name, place(Verb::Listed)).map(|()| Bucket::Taken);
+        }
+        let key = if disables { intake.key_of_any(name)? } else { intake.key(name)? };
+        if refused.is_some() {
+            // What it disables was refused, too.
+            return Ok(Bucket::Header);
+        }
+        let rule = Rule { key, at, exception, important, holes: holes(denyallow, intake)? };
+        if disables {
+            return self.overrules.disable(rule).map(|()| Bucket::Header);
+        }
+        self.overrules.add(rule).map(|()| Bucket::Taken)
     }
 }
 
-/// What a rule with these modifiers does, if it holds for the whole name and every query.
-///
-/// `$all` is every kind of request; `$important` only ranks a rule against exceptions, and here an exception wins. `$badfilter` takes a
-/// rule back. Whatever else narrows the rule (`$document`, `$popup`, `$third-party`, `$domain`, `$dnstype`, `$denyallow`, `$client` …).
-fn verb_of(exception: bool, modifiers: Option<&[u8]>) -> Result<Verb, Reason> {
-    let plain = if exception { Verb::Cancel } else { Verb::Listed };
-    match modifiers {
-        None => Ok(plain),
-        Some(b"badfilter") if !exception => Ok(Verb::Cancel),
-        Some(modifiers) => {
-            let whole = modifiers.split(|&octet| octet == b',').all(|one| matches!(one, b"all" | b"important"));
-            if whole { Ok(plain) } else { Err(Reason::Modifier) }
+/// A rule's modifiers.
+#[derive(Default)]
+struct Modifiers<'t> {
+    /// `$important`.
+    important: bool,
+    /// `$badfilter`.
+    disables: bool,
+    /// Why a rule with these holds for some queries alone: `$document`, `$popup`, `$third-party`, `$domain`, `$client` …
+    refused: Option<Reason>,
+    /// The value of `$denyallow`.
+    denyallow: Option<&'t [u8]>,
+}
+
+impl<'t> Modifiers<'t> {
+    /// Reads what follows `$`.
+    fn read(text: &'t [u8]) -> Self {
+        let mut modifiers = Self::default();
+        for one in text.split(|&octet| octet == b',') {
+            match one {
+                b"all" => {}
+                b"important" => modifiers.important = true,
+                b"badfilter" => modifiers.disables = true,
+                [b'd', b'e', b'n', b'y', b'a', b'l', b'l', b'o', b'w', b'=', names @ ..]
+                    if modifiers.denyallow.is_none() =>
+                {
+                    modifiers.denyallow = Some(names);
+                }
+                _ if one.starts_with(b"dnstype=") => {
+                    modifiers.refused = modifiers.refused.or(Some(Reason::RecordType));
+                }
+                _ => modifiers.refused = Some(Reason::Modifier),
+            }
         }
+        modifiers
     }
+}
+
+/// The keys of the names that `$denyallow` leaves out. One that is no name would leave out what cannot be known.
+fn holes(denyallow: Option<&[u8]>, intake: &mut Intake<'_>) -> Result<Vec<Box<[u8]>>, Reason> {
+    let names = denyallow.into_iter().flat_map(|names| names.split(|&octet| octet == b'|'));
+    let mut keys =
+        names.map(|name| intake.key_of_any(name).map_err(|_| Reason::Modifier)).collect::<Result<Vec<_>, _>>()?;
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(keys)
 }
 
 /// A line that is no rule: a bare name, or a hosts line; else the reason that describes it best.
@@ -116,9 +178,7 @@ fn bare_line(text: &[u8], intake: &mut Intake<'_>) -> Bucket {
 #[cfg(test)]
 mod tests {
     use super::super::TextFormat;
-    use super::super::read_text;
-    use super::super::tests::{entries, verdict};
-    use crate::feed::Terms;
+    use super::super::tests::verdict;
 
     #[test]
     fn line_by_line() {
@@ -135,7 +195,12 @@ mod tests {
             ("||example.com^$important", "example.com"),
             ("||ru.com^$all", "ru.com"),
             ("@@||example.com^$important", "example.com Cancel"),
-            ("||amazonaws.com^$badfilter", "amazonaws.com Cancel"),
+            ("||amazonaws.com^$badfilter", "header"),
+            ("||example.com^$important,badfilter", "header"),
+            ("||example.com^$popup,badfilter", "header"),
+            ("@@||example.com^$badfilter", "header"),
+            ("||example.com^$denyallow=a.example.com", "example.com a.example.com Cancel"),
+            ("||example.com^$denyallow=com|net,all", "example.com"),
             ("||*.example.com^", "*.example.com"),
             ("example.com", "example.com"),
             ("example.com # why", "example.com"),
@@ -146,11 +211,16 @@ mod tests {
             ("||example.com^$popup", "refused modifier"),
             ("||example.com^$third-party", "refused modifier"),
             ("||example.com^$all,domain=x.com", "refused modifier"),
-            ("||example.com^$dnstype=A", "refused modifier"),
-            ("||example.com^$denyallow=a.example.com", "refused modifier"),
+            ("||example.com^$dnstype=A", "refused dnstype"),
+            ("||example.com^$dnstype=~AAAA,important", "refused dnstype"),
+            ("||example.com^$dnstype=A,client=x", "refused modifier"),
+            ("||example.com^$dnsrewrite=1.2.3.4", "refused modifier"),
+            ("||example.com^$denyallow=", "refused modifier"),
+            ("||example.com^$denyallow=~a.example.com", "refused modifier"),
+            ("||example.com^$denyallow=a*.example.com", "refused modifier"),
+            ("*$denyallow=com|net", "refused wildcard"),
             ("||example.com^$", "refused modifier"),
-            ("||example.com^$important,badfilter", "refused modifier"),
-            ("@@||example.com^$badfilter", "refused modifier"),
+            ("||exam*.com^$badfilter", "refused wildcard"),
             ("@@||example.com^$document", "refused modifier"),
             (r"/^1\.10\.(3[01])/", "refused regex"),
             (r"@@/^x\.com$/$important", "refused regex"),
@@ -184,15 +254,6 @@ mod tests {
             ("example.com/ads", "refused path"),
         ] {
             assert_eq!(verdict(TextFormat::Adblock, line), want, "{line:?}");
-        }
-    }
-
-    #[test]
-    fn an_exception_wins_over_its_own_feed_in_either_order() {
-        for text in ["||example.com^\n@@||example.com^", "@@||example.com^\n||example.com^$important"] {
-            let (sorted, report) = read_text(text.as_bytes(), TextFormat::Adblock, &Terms::default()).unwrap();
-            assert_eq!(entries(&sorted), ["example.com Cancel"]);
-            assert!(report.balanced());
         }
     }
 }

@@ -3,14 +3,23 @@
 //! No line ends a load, and no format keeps more than one record in memory.
 
 mod adblock;
+mod bind;
+mod csv;
+mod dnscrypt;
+mod dnsmasq;
 mod hosts;
+mod overrule;
 mod owners;
 mod plain;
 mod rdata;
 mod rpz;
+#[cfg(test)]
+mod traps;
 mod trigger;
+mod unbound;
 mod zone_file;
 
+pub(super) use csv::{column_names, is_header};
 pub(super) use hosts::target;
 
 use std::io::{self, Read};
@@ -31,11 +40,31 @@ pub enum TextFormat {
     Adblock,
     /// A response policy zone.
     Rpz,
+    /// dnsmasq's configuration.
+    Dnsmasq,
+    /// Unbound's configuration.
+    Unbound,
+    /// BIND's configuration.
+    Bind,
+    /// dnscrypt-proxy's blocked names.
+    Dnscrypt,
+    /// A column of a CSV file.
+    Csv,
 }
 
 impl TextFormat {
     /// Every text format.
-    pub const ALL: [Self; 4] = [Self::Hosts, Self::Plain, Self::Adblock, Self::Rpz];
+    pub const ALL: [Self; 9] = [
+        Self::Hosts,
+        Self::Plain,
+        Self::Adblock,
+        Self::Rpz,
+        Self::Dnsmasq,
+        Self::Unbound,
+        Self::Bind,
+        Self::Dnscrypt,
+        Self::Csv,
+    ];
 
     /// The same as a setting.
     #[must_use]
@@ -45,6 +74,11 @@ impl TextFormat {
             Self::Plain => Format::Plain,
             Self::Adblock => Format::Adblock,
             Self::Rpz => Format::Rpz,
+            Self::Dnsmasq => Format::Dnsmasq,
+            Self::Unbound => Format::Unbound,
+            Self::Bind => Format::Bind,
+            Self::Dnscrypt => Format::Dnscrypt,
+            Self::Csv => Format::Csv,
         }
     }
 }
@@ -56,6 +90,14 @@ trait LineParser {
 
     /// Forgets the record at hand: a line of it was too long.
     fn abandon(&mut self) {}
+
+    /// What the entries and the books come to, once all lines are read.
+    fn settle(self, sorted: Sorted, report: Report) -> (Sorted, Report)
+    where
+        Self: Sized,
+    {
+        (sorted, report)
+    }
 }
 
 /// Reads all of `source` as `format`: the entries in key order, and where each line went.
@@ -67,8 +109,13 @@ pub fn read_text<R: Read>(source: R, format: TextFormat, terms: &Terms) -> io::R
     match format {
         TextFormat::Hosts => drive(source, hosts::Hosts, intake),
         TextFormat::Plain => drive(source, plain::Plain, intake),
-        TextFormat::Adblock => drive(source, adblock::Adblock, intake),
+        TextFormat::Adblock => drive(source, adblock::Adblock::default(), intake),
         TextFormat::Rpz => drive(source, rpz::Rpz::default(), intake),
+        TextFormat::Dnsmasq => drive(source, dnsmasq::Dnsmasq, intake),
+        TextFormat::Unbound => drive(source, unbound::Unbound, intake),
+        TextFormat::Bind => drive(source, bind::Bind::default(), intake),
+        TextFormat::Dnscrypt => drive(source, dnscrypt::Dnscrypt, intake),
+        TextFormat::Csv => drive(source, csv::Csv::default(), intake),
     }
 }
 
@@ -85,7 +132,8 @@ fn drive<R: Read>(source: R, mut parser: impl LineParser, mut intake: Intake<'_>
         };
         intake.end_line(bucket);
     }
-    Ok(intake.finish())
+    let (sorted, report) = intake.finish();
+    Ok(parser.settle(sorted, report))
 }
 
 /// A name that may be led by `.` or `*.` (in one-name-a-line formats both mean the name and below) and end in a dot, without either.
@@ -182,7 +230,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_long_line_costs_itself_alone() {
-        let text = format!("a.example.com\n{}\nb.example.com", "x.example.com,".repeat(60_000));
+        let text = format!("a.example.com\n{}\nb.example.com", "x.example.com,".repeat(80_000));
         let (sorted, report) = read_text(text.as_bytes(), TextFormat::Plain, &Terms::default()).unwrap();
         assert_eq!(entries(&sorted), ["a.example.com", "b.example.com"]);
         assert_eq!(report.refusals().collect::<Vec<_>>(), [(Reason::LineTooLong, 1)]);
@@ -192,19 +240,44 @@ pub(super) mod tests {
     #[test]
     fn any_octets_at_all_balance() {
         let mut state = 7_u64;
-        let alphabet = b"a.b-*|^@#!$;()\"\\ \t\n\r\0\xca\xef=/:0123456789 IN CNAME SOA $ORIGIN";
+        let alphabet: Vec<&[u8]> = b"a.b-*|^@#!$;(){},'\"\\ \t\n\r\0\xca\xef=/:0123456789".chunks(1).collect();
+        let words = [
+            "IN",
+            "CNAME",
+            "SOA",
+            "$ORIGIN",
+            "a.test",
+            "||a.test^",
+            "||b.a.test^",
+            "$important",
+            ",badfilter",
+            "$denyallow=b.a.test",
+            "address=/",
+            "local-zone: ",
+            "static",
+            "zone \"",
+            "type master;",
+            "};\n",
+            "domain,x\n",
+            "\n",
+            "/*",
+            "*/",
+        ];
+        let alphabet: Vec<&[u8]> = alphabet.into_iter().chain(words.into_iter().map(str::as_bytes)).collect();
         for round in 0..2000 {
             let text: Vec<u8> = (0..200)
-                .map(|_| {
+                .flat_map(|_| {
                     state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                    alphabet[usize::try_from(state >> 33).unwrap() % alphabet.len()]
+                    alphabet[usize::try_from(state >> 33).unwrap() % alphabet.len()].to_vec()
                 })
                 .collect();
             for format in TextFormat::ALL {
                 let (_, report) =
                     read_text(&text[..], format, &Terms { trust_suffixes: round % 2 == 0, ..Terms::default() })
                         .unwrap();
-                assert!(report.balanced(), "{format:?} {text:?}: {report:?}");
+                let shown = text.escape_ascii();
+                assert!(report.balanced(), "{format:?} {shown}: {report:?}");
+                assert_eq!(report.used > 0, report.entries > 0, "{format:?} {shown}: {report:?}");
             }
         }
     }
