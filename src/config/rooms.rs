@@ -173,13 +173,14 @@ pub(super) fn feed(
     } else {
         section.missing("source", sourced)
     };
-    let format = section.value("format", "one of auto, hosts, plain, adblock, rpz, artifact");
+    let format = section.value("format", "one of auto, hosts, plain, adblock, rpz, stix, misp, artifact");
     let action =
         section.value("action", "one of sinkhole, nxdomain, nodata, refused, drop, tcp-only, passthru, observe");
     let may_allow = or(section.value("may-allow", "true or false"), false);
     let check_targets = or(section.value("check-targets", "true or false"), true);
     let check_addresses = or(section.value("check-addresses", "true or false"), true);
     let trust_suffixes = or(section.value("trust-suffixes", "true or false"), false);
+    let indicators = indicators(section);
     if let Some(placed) = action.as_ref().filter(|action| action.value == Action::Passthru && !may_allow) {
         section.refuse(placed, "may-allow = true beside passthru: letting names through is a power a feed is given");
     }
@@ -195,7 +196,24 @@ pub(super) fn feed(
         sink: has_sink.then_some(sink),
     };
     let format = or(format, feed::Format::Auto);
-    Some((feed::Config { name, source: source?.value, format, terms: feed::Terms { trust_suffixes } }, policy))
+    Some((
+        feed::Config { name, source: source?.value, format, terms: feed::Terms { trust_suffixes, indicators } },
+        policy,
+    ))
+}
+
+/// What a `[[feed]]` asks of indicators.
+fn indicators(section: &mut Section<'_, '_>) -> feed::IndicatorTerms {
+    let most = feed::IndicatorTerms::MARKING_OCTETS_MAX;
+    let marking = section.text("marking", &format!("a marking of at most {most} octets, or \"\" for any"), |text| {
+        (text.len() <= most).then(|| Some(text.to_owned()).filter(|text| !text.is_empty()))
+    });
+    feed::IndicatorTerms {
+        confidence_min: or(section.number("confidence-min", &(0..=100)), 0),
+        tlp_max: or(section.value("tlp-max", "one of clear, green, amber, amber-strict, red"), feed::Tlp::Red),
+        marking: or(marking, None),
+        url_hosts: or(section.value("url-hosts", "true or false"), false),
+    }
 }
 
 /// `[[zone]]`.
@@ -296,6 +314,31 @@ mod tests {
         for (fault, &(line, key, part)) in faults.iter().zip(want) {
             assert_eq!((fault.line, fault.key.as_str()), (line, key), "{text}\n{shown}");
             assert!(fault.problem.to_string().contains(part), "{text}\nwanted: {part}\n{shown}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_of_indicators() {
+        let asked =
+            |keys: &str| read(&format!("{FEED}{keys}"), Path::new("c.toml")).unwrap().feeds.remove(0).terms.indicators;
+        let default = feed::IndicatorTerms::default;
+        for (keys, want) in [
+            ("", default()),
+            ("confidence-min = 70", feed::IndicatorTerms { confidence_min: 70, ..default() }),
+            ("tlp-max = 'amber-strict'", feed::IndicatorTerms { tlp_max: feed::Tlp::AmberStrict, ..default() }),
+            ("marking = 'a'", feed::IndicatorTerms { marking: Some("a".to_owned()), ..default() }),
+            ("marking = ''", default()),
+            ("url-hosts = true", feed::IndicatorTerms { url_hosts: true, ..default() }),
+        ] {
+            assert_eq!(asked(keys), want, "{keys}");
+        }
+        for (keys, key, part) in [
+            ("confidence-min = 101", "feed[0].confidence-min", "from 0 to 100"),
+            ("tlp-max = 'white'", "feed[0].tlp-max", "one of clear, green, amber"),
+            ("marking = 7", "feed[0].marking", "a marking of at most 128 octets"),
+            ("url-hosts = 1", "feed[0].url-hosts", "true or false"),
+        ] {
+            assert_faults(&format!("{FEED}{keys}"), &[(4, key, part)]);
         }
     }
 

@@ -29,6 +29,10 @@ pub enum Format {
     Adblock,
     /// A response policy zone, as a zone file (draft-vixie-dnsop-dns-rpz).
     Rpz,
+    /// A STIX 2.0 or 2.1 bundle.
+    Stix,
+    /// MISP events, as JSON.
+    Misp,
     /// An index made by `cenote compile`.
     Artifact,
 }
@@ -48,6 +52,8 @@ impl Format {
             Self::Plain => "plain",
             Self::Adblock => "adblock",
             Self::Rpz => "rpz",
+            Self::Stix => "stix",
+            Self::Misp => "misp",
             Self::Artifact => "artifact",
         }
     }

@@ -3,11 +3,13 @@
 //! An error names the file and counts, never a line's text. Memory is the entries' own: the text passes through one block's buffer.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek as _};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::detect::{DETECT_OCTETS, Detected, detect};
 use super::format::{TextFormat, read_text};
+use super::json::{JsonError, JsonFormat, Survey};
 use super::sample::SAMPLE;
 use super::{Config, Format, Report, Source, Terms};
 use crate::index::Sorted;
@@ -75,7 +77,10 @@ pub enum LoadError {
         found: &'static str,
     },
     /// `format = "auto"`, and its lines are of no known format, or there are none.
-    #[error("{path}: expected hosts, plain, adblock or rpz lines, got none of these; if it is one, name its format", path = path.display())]
+    #[error(
+        "{path}: expected hosts, plain, adblock or rpz lines, or STIX or MISP, got none of these; if it is one, name its format",
+        path = path.display()
+    )]
     Unknown {
         /// Which file.
         path: PathBuf,
@@ -86,10 +91,18 @@ pub enum LoadError {
         /// Which file.
         path: PathBuf,
     },
+    /// `format` is a JSON format, and it is not read to its end.
+    #[error("{path}: the feed is not read to its end", path = path.display())]
+    Json {
+        /// Which file.
+        path: PathBuf,
+        /// What stopped it.
+        source: JsonError,
+    },
     /// Read to its end, and nothing was taken.
     #[error(
-        "{path}: expected at least one usable entry, got none in {lines} lines, {refused} of them refused",
-        path = path.display(), lines = report.lines, refused = report.refused_total()
+        "{path}: expected at least one usable entry, got none in {lines} {unit}, {refused}",
+        path = path.display(), lines = report.lines, unit = report.unit(), refused = report.refusals_told()
     )]
     NoUsableEntry {
         /// Which file.
@@ -113,25 +126,56 @@ pub fn load(config: &Config, progress: &mut dyn FnMut(u64, u64)) -> Result<Loade
         _ => LoadError::Unreadable { path: path.clone(), source: error },
     };
     let (file, octets) = open(path)?;
-    let mut source = Counted { source: file, done: 0, total: octets, progress };
+    let mut source = Counted { source: &file, done: 0, total: octets, progress };
     let mut head = Vec::with_capacity(DETECT_OCTETS);
     (&mut source).take(DETECT_OCTETS as u64).read_to_end(&mut head).map_err(unreadable)?;
     match format_of(path, config.format, detect(&head))? {
-        None => {
+        Reader::Artifact => {
             let capacity = usize::try_from(octets).unwrap_or_default().saturating_sub(head.len());
             head.reserve_exact(capacity);
             source.read_to_end(&mut head).map_err(unreadable)?;
             Ok(Loaded::Artifact { bytes: head })
         }
-        Some(format) => {
+        Reader::Text(format) => {
             let text = io::Cursor::new(head).chain(source);
             let (entries, report) = read_text(text, format, &config.terms).map_err(unreadable)?;
-            if entries.is_empty() {
-                return Err(LoadError::NoUsableEntry { path: path.clone(), report: Box::new(report) });
-            }
-            Ok(Loaded::Text { entries, report: Box::new(report) })
+            usable(path, entries, report)
+        }
+        Reader::Json(format) => {
+            let (entries, report) =
+                load_json(&file, octets, format, &config.terms, progress).map_err(|error| match error {
+                    JsonError::Unreadable(error) => unreadable(error),
+                    source => LoadError::Json { path: path.clone(), source },
+                })?;
+            usable(path, entries, report)
         }
     }
+}
+
+/// What was read, unless nothing is usable.
+fn usable(path: &Path, entries: Sorted, report: Report) -> Result<Loaded, LoadError> {
+    let report = Box::new(report);
+    if entries.is_empty() {
+        return Err(LoadError::NoUsableEntry { path: path.to_owned(), report });
+    }
+    Ok(Loaded::Text { entries, report })
+}
+
+/// Reads JSON in its two passes, from its start.
+fn load_json(
+    mut file: &File,
+    octets: u64,
+    format: JsonFormat,
+    terms: &Terms,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(Sorted, Report), JsonError> {
+    let now_secs = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    file.rewind().map_err(JsonError::Unreadable)?;
+    let first = &mut |done, total: u64| progress(done, total.saturating_mul(2));
+    let survey = Survey::of(Counted { source: file, done: 0, total: octets, progress: first }, format, terms)?;
+    file.rewind().map_err(JsonError::Unreadable)?;
+    let second = &mut |done: u64, total: u64| progress(total.saturating_add(done), total.saturating_mul(2));
+    survey.read(Counted { source: file, done: 0, total: octets, progress: second }, now_secs)
 }
 
 /// Loads what is compiled in.
@@ -159,20 +203,33 @@ fn open(path: &Path) -> Result<(File, u64), LoadError> {
     }
 }
 
-/// The format to read in, the one named or the one told; `None`: an artifact.
-fn format_of(path: &Path, named: Format, detected: Detected) -> Result<Option<TextFormat>, LoadError> {
+/// What reads a file.
+enum Reader {
+    /// Whoever opens artifacts.
+    Artifact,
+    /// Lines of this format.
+    Text(TextFormat),
+    /// Objects of this format.
+    Json(JsonFormat),
+}
+
+/// What reads the file, by the format that is named or the one that is told.
+fn format_of(path: &Path, named: Format, detected: Detected) -> Result<Reader, LoadError> {
     let path = path.to_owned();
     match (named, detected) {
-        (Format::Auto | Format::Artifact, Detected::Artifact) => Ok(None),
+        (Format::Auto | Format::Artifact, Detected::Artifact) => Ok(Reader::Artifact),
         (Format::Artifact, _) => Err(LoadError::NotArtifact { path }),
         (_, Detected::Foreign(found)) => Err(LoadError::Foreign { path, found }),
         (_, Detected::Artifact) => Err(LoadError::Foreign { path, found: "an artifact" }),
-        (Format::Auto, Detected::Text(format)) => Ok(Some(format)),
+        (Format::Auto, Detected::Text(format)) => Ok(Reader::Text(format)),
+        (Format::Auto, Detected::Json(format)) => Ok(Reader::Json(format)),
         (Format::Auto, Detected::Unknown) => Err(LoadError::Unknown { path }),
-        (Format::Hosts, _) => Ok(Some(TextFormat::Hosts)),
-        (Format::Plain, _) => Ok(Some(TextFormat::Plain)),
-        (Format::Adblock, _) => Ok(Some(TextFormat::Adblock)),
-        (Format::Rpz, _) => Ok(Some(TextFormat::Rpz)),
+        (Format::Hosts, _) => Ok(Reader::Text(TextFormat::Hosts)),
+        (Format::Plain, _) => Ok(Reader::Text(TextFormat::Plain)),
+        (Format::Adblock, _) => Ok(Reader::Text(TextFormat::Adblock)),
+        (Format::Rpz, _) => Ok(Reader::Text(TextFormat::Rpz)),
+        (Format::Stix, _) => Ok(Reader::Json(JsonFormat::Stix)),
+        (Format::Misp, _) => Ok(Reader::Json(JsonFormat::Misp)),
     }
 }
 
@@ -229,6 +286,28 @@ mod tests {
     }
 
     #[test]
+    fn json_of_more_than_one_block_is_read_twice_and_progress_never_turns_back() {
+        let indicator = |i: u32| {
+            let (id, text) = (format!("indicator--{i}"), "x".repeat(100));
+            format!(
+                r#"{{"type": "indicator", "id": "{id}", "description": "{text}", "pattern": "[domain-name:value='n{i}.example']"}}"#
+            )
+        };
+        let objects: Vec<_> = (0..5_000).map(indicator).collect();
+        let text = format!("{{\"type\": \"bundle\", \"objects\": [{}]}}", objects.join(",\n"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("feed");
+        std::fs::write(&path, &text).unwrap();
+        let mut parts = Vec::new();
+        let loaded = load(&Config::new("f", Source::File(path)), &mut |done, total| parts.push((done, total)));
+        let Ok(Loaded::Text { entries, report }) = loaded else { panic!("not loaded: {loaded:?}") };
+        assert_eq!((entries.len(), report.format, report.lines, report.used), (5_000, Format::Stix, 5_000, 5_000));
+        // The head is read once more before them.
+        let passes: Vec<_> = parts.iter().filter(|(_, total)| *total == 2 * text.len() as u64).collect();
+        assert!(passes.is_sorted() && passes.last() == Some(&&(2 * text.len() as u64, 2 * text.len() as u64)));
+    }
+
+    #[test]
     fn an_artifact_is_handed_over_whole() {
         let bytes: Vec<u8> =
             crate::index::MAGIC.into_iter().chain((0..200_000_u32).map(|i| i.to_le_bytes()[0])).collect();
@@ -253,9 +332,17 @@ mod tests {
             (b"address=/canary.example.com/\n", Format::Auto, "name its format"),
             (b"address=/canary.example.com/\n", Format::Plain, "got none in 1 lines, 1 of them refused"),
             (b"1.2.3.4\n5.6.7.8\n", Format::Auto, "got none in 2 lines, 2 of them refused"),
+            (b"{\"canary\": 1}", Format::Auto, "name its format"),
+            (b"{\"canary\": 1}", Format::Stix, "got none in 0 objects, 0 of them refused"),
+            (b"{\"objects\": [{\"canary\": 1}]}", Format::Stix, "got none in 1 objects, 1 of them refused (syntax 1)"),
+            (b"canary.example.com\n", Format::Misp, "not read to its end: expected JSON, got a syntax error at line 1"),
+            (b"{\"Event\": {\"canary\": 1", Format::Auto, "expected JSON, got only its beginning"),
+            (b"{\"Event\": {}}\n", Format::Plain, "got none in 1 lines, 1 of them refused"),
         ] {
             let error = load_text(text, format).unwrap_err();
-            assert!(error.to_string().contains(want), "{error} lacks {want:?}");
+            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            let told = format!("{error}: {cause}");
+            assert!(told.contains(want), "{told} lacks {want:?}");
             assert!(!format!("{error} {error:?}").contains("canary"), "{want}");
         }
     }
