@@ -105,6 +105,7 @@ fn banner_feed(state: &FeedState) -> BannerFeed {
         format: format_of(state.report.as_ref()),
         entries: state.figures.entries,
         refused: state.report.as_ref().map_or(0, Report::refused_total),
+        unit: state.report.as_ref().map_or("lines", Report::unit),
     }
 }
 
