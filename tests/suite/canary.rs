@@ -16,6 +16,9 @@ const CLIENTS: [&str; 2] = ["127.83.0.7", "127.200.0.9"];
 const ZONE: &str = "@ 60 SOA ns.canary host.canary 1 2 3 4 5\n@ 60 NS ns.canary\nns.canary 60 A 192.0.2.1\nalias 60 CNAME gone.canary\n";
 const FEED: &str =
     "canary-listed.test\nwww.canary-listed.test\ncanary..refused\ncanary_\u{7f}\u{1}\ncanary.192.0.2.1/24\ncom\n";
+const STIX: &str = r#"{"type": "bundle", "canary": 1, "objects": [{"type": "canary"},
+{"type": "indicator", "id": "canary", "pattern": "[domain-name:value = 'canary-stix.test' OR domain-name:value = 'canary..x']"},
+{"type": "indicator", "id": "canary-2", "pattern": "[canary", "confidence": "canary"}]}"#;
 
 /// A server on every path's settings.
 fn plan(upstreams: &[&Upstream]) -> Plan {
@@ -27,6 +30,7 @@ fn plan(upstreams: &[&Upstream]) -> Plan {
         .zone("canary-zone.test", ZONE)
         .feed_with("plain", FEED, "format = 'plain'")
         .feed_with("rpz", zone, "format = 'rpz'")
+        .feed_with("stix", STIX, "format = 'stix'")
         .feed_with("observed", "canary-observed.test\n", "action = 'observe'")
         .feed_with("silent", "canary-silent.test\n", "action = 'drop'")
         .tenant(
@@ -52,6 +56,7 @@ fn ask_everything(serving: &Serving) -> String {
             "canary-nx.test",
             "canary-observed.test",
             "canary-data.test",
+            "canary-stix.test",
             "canary-alias.test",
             "canary-allowed.test",
             "www.canary-denied.test",
