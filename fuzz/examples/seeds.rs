@@ -189,6 +189,34 @@ fn feed_format() {
     write("feed_format", "long-line", &[&[0][..], &b"0.0.0.0 x.example ".repeat(500), b"\ny.example"].concat());
 }
 
+fn indicators() {
+    let stix = r#"{"type":"bundle","id":"bundle--1","objects":[
+{"type":"identity","id":"identity--1","name":"x"},
+{"type":"indicator","id":"indicator--1","modified":"2021-01-01T00:00:00.000Z","pattern":"[domain-name:value='a.example']","confidence":70,
+"valid_from":"2021-01-01T00:00:00Z","valid_until":"2030-01-01T00:00:00Z","object_marking_refs":["marking-definition--1"]},
+{"type":"indicator","id":"indicator--1","modified":"2022-01-01T00:00:00.5+01:00","revoked":true,"pattern":"[domain-name:value='b.example']"},
+{"type":"indicator","id":"indicator--2","pattern_type":"stix",
+"pattern":"([url:value = 'http://c.example/it\\'s' OR ipv4-addr:value ISSUBSET '192.0.2.0/24'] OR [domain-name:value IN ('d.example', 'com')]) AND [file:name='x']"},
+{"type":"indicator","id":"indicator--3","pattern":"[domain-name:value='e.example' OR ipv6-addr:value='2001:db8::1']",
+"granular_markings":[{"marking_ref":"marking-definition--2","selectors":["pattern"]},{"lang":"en","selectors":["name"]}]},
+{"type":"marking-definition","id":"marking-definition--1","definition_type":"tlp","definition":{"tlp":"green"}},
+{"type":"marking-definition","id":"marking-definition--2","extensions":{"extension-definition--3a65884d-005a-4290-8335-cb2d778a83ce":
+{"identifier":"asked-for","control_set":{"sensitivity":["asked-for"]},"resource_disposition":{"disposition_date":"2026-01-01T00:00:00Z"}}}}]}"#;
+    let misp = r#"{"response":[{"Event":{"id":"1","Attribute":[{"type":"domain","value":"a.example","to_ids":true},
+{"type":"domain|ip","value":"b.example|192.0.2.1","to_ids":"1","deleted":false,"Tag":[{"name":"tlp:amber"}]},
+{"type":"ip-dst","value":"192.0.2.1","to_ids":true},{"type":"url","value":"http://c.example/x","to_ids":true},{"type":"md5","to_ids":false}],
+"Object":[{"name":"x","Attribute":[{"type":"hostname","value":"d.example","to_ids":false}]}],
+"Tag":[{"name":"tlp:green"},{"name":"asked-for"},{"name":"misp:confidence-level=\"usually-confident\""}]}}]}"#;
+    for (name, text) in [("stix", stix), ("misp", misp)] {
+        for switches in [0_u8, 2, 4, 8, 16, 31] {
+            write("indicators", &format!("{name}-{switches}"), &[&[switches], text.as_bytes()].concat());
+        }
+        write("indicators", &format!("{name}-cut"), &[&[0], &text.as_bytes()[..text.len() - 9]].concat());
+    }
+    write("indicators", "deep", &[&[0], "{\"objects\":".as_bytes(), &b"[".repeat(100)].concat());
+    write("indicators", "not-utf8", b"\0{\"objects\":[{\"type\":\"\xca\"}]}");
+}
+
 fn artifact_open() {
     let read = |text: &str| read_text(text.as_bytes(), TextFormat::Plain, &Terms::default()).unwrap().0;
     let names = "bad.example.com\na.bad.example.com\nwww.example.net\nexample.org\n";
@@ -315,5 +343,6 @@ fn main() {
     feed_format();
     artifact_open();
     index_model();
+    indicators();
     upstream_reply();
 }

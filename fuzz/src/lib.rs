@@ -6,6 +6,7 @@
 pub mod artifact_open;
 pub mod feed_format;
 pub mod index_model;
+pub mod indicators;
 pub mod proxy_header;
 pub mod respond;
 pub mod upstream_reply;
@@ -14,10 +15,11 @@ pub mod upstream_reply;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// The targets.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("artifact_open", artifact_open::run),
     ("feed_format", feed_format::run),
     ("index_model", index_model::run),
+    ("indicators", indicators::run),
     ("proxy_header", proxy_header::run),
     ("respond", respond::run),
     ("upstream_reply", upstream_reply::run),

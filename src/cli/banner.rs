@@ -46,8 +46,10 @@ pub struct BannerFeed {
     pub format: &'static str,
     /// Distinct names.
     pub entries: u64,
-    /// Lines refused.
+    /// Lines refused, or objects.
     pub refused: u64,
+    /// Which of the two.
+    pub unit: &'static str,
 }
 
 impl Banner {
@@ -63,7 +65,7 @@ impl Banner {
         for feed in &self.feeds {
             let refused = match feed.refused {
                 0 => String::new(),
-                lines => format!(", {} lines refused", thousands(lines)),
+                count => format!(", {} {} refused", thousands(count), feed.unit),
             };
             line("feed", format!("{} ({}): {} names{refused}", feed.name, feed.format, thousands(feed.entries)))?;
         }
@@ -146,8 +148,8 @@ mod tests {
             receive_buffer_granted_kb: 208,
             upstreams: vec![],
             feeds: vec![
-                BannerFeed { name: "sample".into(), format: "plain", entries: 12, refused: 0 },
-                BannerFeed { name: "big".into(), format: "hosts", entries: 982_685, refused: 1200 },
+                BannerFeed { name: "sample".into(), format: "plain", entries: 12, refused: 0, unit: "lines" },
+                BannerFeed { name: "big".into(), format: "hosts", entries: 982_685, refused: 1200, unit: "lines" },
             ],
             zones: 1,
             generation: 1,

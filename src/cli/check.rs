@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 
 use super::table::{Cell, Table, plain};
+use crate::feed::Format;
 
 /// How one feed's lines fell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub struct FeedLines {
     pub name: String,
     /// How it was read.
     pub format: &'static str,
-    /// Physical lines.
+    /// Physical lines; of STIX and MISP, objects.
     pub lines: u64,
     /// Lines that added something.
     pub used: u64,
@@ -78,7 +79,12 @@ pub(super) fn write(feeds: &[FeedLines], out: &mut dyn Write) -> io::Result<()> 
         }
     }
     writeln!(out)?;
-    table.write(out, 0)
+    table.write(out, 0)?;
+    let of_objects = [Format::Stix, Format::Misp].map(Format::label);
+    if feeds.iter().any(|feed| of_objects.contains(&feed.format)) {
+        writeln!(out, "\nof stix a line is one of the bundle's objects, of misp an attribute")?;
+    }
+    Ok(())
 }
 
 /// How many line numbers are shown for one reason: they fit beside the rest on a line of 80 characters.
@@ -146,6 +152,14 @@ big   tld                  3  7, 11, 12
 big   name-too-long       97  9, ...
 ";
         assert_eq!(printed(&feeds), want);
+    }
+
+    #[test]
+    fn what_a_line_is_of_json_is_said_where_lines_are_numbered() {
+        let mut feed = FeedLines { format: "plain", refused: vec![("tld", 1)], ..FeedLines::default() };
+        assert!(!printed(std::slice::from_ref(&feed)).contains("objects"));
+        feed.format = "stix";
+        assert!(printed(&[feed]).ends_with("of stix a line is one of the bundle's objects, of misp an attribute\n"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{Asked, Banner, BannerFeed, Checked, Compiled, Failed, FeedLines, Hou
 use crate::admin::{self, Explanation, FeedSummary, GenerationSummary, Reply, Request};
 use crate::app::{self, FeedState, LoadedFeeds, Server, Signals, StartError, Wanted};
 use crate::config::Settings;
-use crate::feed::{Reason, SAMPLE_NAME, Source};
+use crate::feed::{Reason, Report, SAMPLE_NAME, Source};
 use crate::name::Name;
 
 /// The real one.
@@ -119,6 +119,7 @@ fn banner_feed(state: &FeedState) -> BannerFeed {
         format: state.format.label(),
         entries: state.figures.entries,
         refused: state.figures.refused.iter().map(|(_, lines)| lines).sum(),
+        unit: state.report.as_ref().map_or("lines", Report::unit),
     }
 }
 

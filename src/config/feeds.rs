@@ -35,14 +35,17 @@ pub(super) fn feed(
     } else {
         section.missing("source", sourced)
     };
-    let format = section
-        .value("format", "one of auto, hosts, plain, adblock, rpz, dnsmasq, unbound, bind, dnscrypt, csv, artifact");
+    let format = section.value(
+        "format",
+        "one of auto, hosts, plain, adblock, rpz, dnsmasq, unbound, bind, dnscrypt, csv, stix, misp, artifact",
+    );
     let action =
         section.value("action", "one of sinkhole, nxdomain, nodata, refused, drop, tcp-only, passthru, observe");
     let may_allow = or(section.value("may-allow", "true or false"), false);
     let check_targets = or(section.value("check-targets", "true or false"), true);
     let check_addresses = or(section.value("check-addresses", "true or false"), true);
     let trust_suffixes = or(section.value("trust-suffixes", "true or false"), false);
+    let indicators = indicators(section);
     let column = section.value("column", "a column's number from 1, or what the header calls it");
     let columned = format.as_ref().is_none_or(|format| matches!(format.value, feed::Format::Auto | feed::Format::Csv));
     if let Some(placed) = column.as_ref().filter(|_| !columned) {
@@ -68,8 +71,22 @@ pub(super) fn feed(
         sink: has_sink.then_some(sink),
     };
     let format = or(format, feed::Format::Auto);
-    let terms = feed::Terms { trust_suffixes, guard, column: column.map(|placed| placed.value) };
+    let terms = feed::Terms { trust_suffixes, guard, column: column.map(|placed| placed.value), indicators };
     Some((feed::Config { name, source: source?.value, format, terms, gate, refresh_secs }, policy))
+}
+
+/// What a `[[feed]]` asks of indicators.
+fn indicators(section: &mut Section<'_, '_>) -> feed::IndicatorTerms {
+    let most = feed::IndicatorTerms::MARKING_OCTETS_MAX;
+    let marking = section.text("marking", &format!("a marking of at most {most} octets, or \"\" for any"), |text| {
+        (text.len() <= most).then(|| Some(text.to_owned()).filter(|text| !text.is_empty()))
+    });
+    feed::IndicatorTerms {
+        confidence_min: or(section.number("confidence-min", &(0..=100)), 0),
+        tlp_max: or(section.value("tlp-max", "one of clear, green, amber, amber-strict, red"), feed::Tlp::Red),
+        marking: or(marking, None),
+        url_hosts: or(section.value("url-hosts", "true or false"), false),
+    }
 }
 
 /// What a feed's loads must be.

@@ -252,6 +252,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_of_indicators() {
+        let asked =
+            |keys: &str| read(&format!("{FEED}{keys}"), Path::new("c.toml")).unwrap().feeds.remove(0).terms.indicators;
+        let default = feed::IndicatorTerms::default;
+        for (keys, want) in [
+            ("", default()),
+            ("confidence-min = 70", feed::IndicatorTerms { confidence_min: 70, ..default() }),
+            ("tlp-max = 'amber-strict'", feed::IndicatorTerms { tlp_max: feed::Tlp::AmberStrict, ..default() }),
+            ("marking = 'a'", feed::IndicatorTerms { marking: Some("a".to_owned()), ..default() }),
+            ("marking = ''", default()),
+            ("url-hosts = true", feed::IndicatorTerms { url_hosts: true, ..default() }),
+        ] {
+            assert_eq!(asked(keys), want, "{keys}");
+        }
+        for (keys, key, part) in [
+            ("confidence-min = 101", "feed[0].confidence-min", "from 0 to 100"),
+            ("tlp-max = 'white'", "feed[0].tlp-max", "one of clear, green, amber"),
+            ("marking = 7", "feed[0].marking", "a marking of at most 128 octets"),
+            ("url-hosts = 1", "feed[0].url-hosts", "true or false"),
+        ] {
+            assert_faults(&format!("{FEED}{keys}"), &[(4, key, part)]);
+        }
+    }
+
+    #[test]
     fn each_wrong_value_is_told_by_line_key_and_expectation() {
         for (text, line, key, part) in [
             ("[server]\nworkers = 'x'", 2, "server.workers", "expected a whole number from 0 to 256, got 'x'"),

@@ -42,6 +42,10 @@ pub enum Format {
     Dnscrypt,
     /// One column of a CSV file.
     Csv,
+    /// A STIX 2.0 or 2.1 bundle.
+    Stix,
+    /// MISP events, as JSON.
+    Misp,
     /// An index made by `cenote compile`.
     Artifact,
 }
@@ -68,6 +72,8 @@ impl Format {
             Self::Bind => "bind",
             Self::Dnscrypt => "dnscrypt",
             Self::Csv => "csv",
+            Self::Stix => "stix",
+            Self::Misp => "misp",
             Self::Artifact => "artifact",
         }
     }

@@ -4,6 +4,7 @@
 //! mostly of no known shape is not guessed at: wrong names sunk are worse than a feed that says it needs its format named.
 
 use super::format::{TextFormat, is_header, target};
+use super::json::JsonFormat;
 use crate::index::MAGIC;
 
 /// How much of a feed is looked at: some thousand lines, past any comment in front.
@@ -14,6 +15,8 @@ pub const DETECT_OCTETS: usize = 64 * 1024;
 pub enum Detected {
     /// Lines of this format.
     Text(TextFormat),
+    /// JSON of this format.
+    Json(JsonFormat),
     /// An artifact.
     Artifact,
     /// Not a feed's text, whatever format is named: what it is instead.
@@ -50,7 +53,27 @@ pub fn detect(head: &[u8]) -> Detected {
     if text.trim_ascii_start().first() == Some(&b'<') {
         return Detected::Foreign("an HTML or XML page");
     }
-    vote(text)
+    // A line of text may begin with a bracket: `[Adblock Plus]`.
+    json(text).map_or_else(|| vote(text), Detected::Json)
+}
+
+/// The JSON format whose keys stand in `text`, if it is JSON; they may stand in any order, and the objects before the bundle's own type.
+fn json(text: &[u8]) -> Option<JsonFormat> {
+    if !matches!(text.trim_ascii_start(), [b'{' | b'[', ..]) {
+        return None;
+    }
+    let has = |key: &[u8], value: &[u8]| {
+        let is_here = |(at, window): (usize, &[u8])| {
+            let behind = text.get(at + key.len()..).filter(|_| window == key)?;
+            let behind = behind.trim_ascii_start().strip_prefix(b":")?;
+            Some(behind.trim_ascii_start().starts_with(value))
+        };
+        text.windows(key.len()).enumerate().any(|place| is_here(place) == Some(true))
+    };
+    if has(b"\"type\"", b"\"bundle\"") || has(b"\"objects\"", b"[") && has(b"\"spec_version\"", b"\"2.") {
+        return Some(JsonFormat::Stix);
+    }
+    (has(b"\"Event\"", b"{") || has(b"\"Attribute\"", b"[")).then_some(JsonFormat::Misp)
 }
 
 /// The shape of one line.
@@ -182,7 +205,7 @@ mod tests {
 
     #[test]
     fn each_format_by_its_lines() {
-        use Detected::{Artifact, Foreign, Text, Unknown};
+        use Detected::{Artifact, Foreign, Json, Text, Unknown};
         for (head, want) in [
             ("# t\n0.0.0.0 a.example.com\n", Text(TextFormat::Hosts)),
             ("127.0.0.1 localhost #[IPv4]", Text(TextFormat::Hosts)),
@@ -218,8 +241,19 @@ mod tests {
             ("# t\nname,seen\na.example.com,2021\n", Text(TextFormat::Csv)),
             ("\"id\";\"First Seen\";\"URL\"\n1;;http://a.example.com/\n", Text(TextFormat::Csv)),
             ("id,seen\na.example.com,2021\n", Unknown),
-            ("{\n\"type\": \"bundle\",\n\"objects\": []\n}\n", Unknown),
             ("a.example.com\nroute b\nroute c\n", Unknown),
+            ("{\n\"type\": \"bundle\",\n\"objects\": []\n}\n", Json(JsonFormat::Stix)),
+            (
+                "\u{feff} {\"id\":\"bundle--1\",\"objects\":[{\"spec_version\":\"2.1\",\"type\":\"ind",
+                Json(JsonFormat::Stix),
+            ),
+            ("{\"more\": false, \"objects\" : [\n{\"spec_version\"\n:\"2.1\"}]}", Json(JsonFormat::Stix)),
+            ("{\"Event\": {\"id\": \"1\"}}", Json(JsonFormat::Misp)),
+            ("[\n{\"Event\":\n{}}]", Json(JsonFormat::Misp)),
+            ("{\"response\": {\"Attribute\": [{\"type\": \"domain\"}]}}", Json(JsonFormat::Misp)),
+            ("{\"objects\": [{\"name\": \"a.example.com\"}]}", Unknown),
+            ("{\"info\": \"\\\"type\\\": \\\"bundle\\\"\"}", Unknown),
+            ("{}", Unknown),
         ] {
             assert_eq!(detect(head.as_bytes()), want, "{head:?}");
         }

@@ -3,6 +3,7 @@
 //! A format reads a line, calls [`Intake::take`] for each name on it, and says with a [`Bucket`] what the line was.
 
 use super::entry::{EntryKey, Standing};
+use super::terms::IndicatorTerms;
 use super::{Column, Format, Reason, Report, Terms};
 use crate::index::{Entries, EntriesError, Network, Record, Side, Sorted, Verb, Verbs};
 
@@ -135,6 +136,16 @@ impl<'t> Intake<'t> {
         self.terms.trust_suffixes
     }
 
+    /// What is asked of indicators.
+    pub(super) const fn indicators(&self) -> &'t IndicatorTerms {
+        &self.terms.indicators
+    }
+
+    /// Counts a name that was refused before it came to be taken.
+    pub(super) const fn refuse_name(&mut self) {
+        self.refused += 1;
+    }
+
     /// Takes a network, which has been judged.
     pub(super) fn take_network(&mut self, side: Side, network: Network, says: Says) -> Result<(), Reason> {
         let verb = self.verb(says)?;
@@ -154,7 +165,7 @@ impl<'t> Intake<'t> {
         Ok(())
     }
 
-    /// Ends a physical line.
+    /// Ends a physical line, or an object.
     pub(super) fn end_line(&mut self, bucket: Bucket) {
         self.report.lines += 1;
         if bucket == Bucket::Open {

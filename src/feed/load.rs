@@ -4,11 +4,13 @@
 //! window of what it is packed in.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek as _};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::detect::{DETECT_OCTETS, Detected, detect};
 use super::format::{TextFormat, column_names, read_text};
+use super::json::{JsonError, JsonFormat, Survey};
 use super::sample::SAMPLE;
 use super::unpack::{MAGIC_OCTETS, Metered, Packing, RATIO_MAX, Unpack, UnpackError};
 use super::{Column, Config, Format, Reason, Report, Source, Terms};
@@ -103,7 +105,7 @@ pub enum LoadError {
         found: &'static str,
     },
     /// `format = "auto"`, and its lines are of no known format, or there are none.
-    #[error("{path}: expected lines of a format that can be told, got none; if it is a list, name its format", path = path.display())]
+    #[error("{path}: expected a format that can be told, got none; if it is a list, name its format", path = path.display())]
     Unknown {
         /// Which file.
         path: PathBuf,
@@ -125,10 +127,18 @@ pub enum LoadError {
         /// What the column would be called.
         expected: String,
     },
+    /// `format` is a JSON format, and it is not read to its end.
+    #[error("{path}: the feed is not read to its end", path = path.display())]
+    Json {
+        /// Which file.
+        path: PathBuf,
+        /// What stopped it.
+        source: JsonError,
+    },
     /// Read to its end, and nothing was taken.
     #[error(
-        "{path}: expected at least one usable entry, got none in {lines} lines, {refused} of them refused",
-        path = path.display(), lines = report.lines, refused = report.refused_total()
+        "{path}: expected at least one usable entry, got none in {lines} {unit}, {refused}",
+        path = path.display(), lines = report.lines, unit = report.unit(), refused = report.refusals_told()
     )]
     NoUsableEntry {
         /// Which file.
@@ -148,7 +158,7 @@ pub fn load(config: &Config, progress: &mut dyn FnMut(u64, u64)) -> Result<Loade
         Source::Sample => return load_sample(&config.terms),
     };
     let (file, octets) = open(path)?;
-    let mut source = Counted { source: file, done: 0, total: octets, progress };
+    let mut source = Counted { source: &file, done: 0, total: octets, progress };
     let mut head = Vec::with_capacity(DETECT_OCTETS);
     (&mut source).take(MAGIC_OCTETS as u64).read_to_end(&mut head).map_err(|error| failed(path, None, error))?;
     let packing = Packing::of(&head);
@@ -156,21 +166,35 @@ pub fn load(config: &Config, progress: &mut dyn FnMut(u64, u64)) -> Result<Loade
     let mut source = Unpack::new(packing, Begun { head: io::Cursor::new(std::mem::take(&mut head)), source });
     (&mut source).take(DETECT_OCTETS as u64).read_to_end(&mut head).map_err(failed)?;
     match format_of(path, config.format, detect(&head))? {
-        None => {
+        Reader::Artifact => {
             let capacity = usize::try_from(octets).unwrap_or_default().saturating_sub(head.len());
             head.reserve_exact(if packing.is_none() { capacity } else { 0 });
             source.read_to_end(&mut head).map_err(failed)?;
             Ok(Loaded::Artifact { bytes: head })
         }
-        Some(format) => {
+        Reader::Text(format) => {
             let text = io::Cursor::new(head).chain(source);
             let (entries, report) = read_text(text, format, &config.terms).map_err(failed)?;
-            if entries.is_empty() {
-                return Err(nothing_in(path, &config.terms, report));
-            }
-            Ok(Loaded::Text { entries, report: Box::new(report) })
+            usable(path, &config.terms, entries, report)
+        }
+        Reader::Json(format) => {
+            drop(source);
+            let read = load_json(&file, octets, packing, format, &config.terms, progress);
+            let (entries, report) = read.map_err(|error| match error {
+                JsonError::Unreadable(error) => failed(error),
+                source => LoadError::Json { path: path.clone(), source },
+            })?;
+            usable(path, &config.terms, entries, report)
         }
     }
+}
+
+/// What was read, unless nothing is usable.
+fn usable(path: &Path, terms: &Terms, entries: Sorted, report: Report) -> Result<Loaded, LoadError> {
+    if entries.is_empty() {
+        return Err(nothing_in(path, terms, report));
+    }
+    Ok(Loaded::Text { entries, report: Box::new(report) })
 }
 
 /// Why a file without a usable entry has none.
@@ -198,6 +222,37 @@ fn failed(path: &Path, packing: Option<Packing>, error: io::Error) -> LoadError 
     }
 }
 
+/// Reads JSON in its two passes, from its start.
+fn load_json(
+    file: &File,
+    octets: u64,
+    packing: Option<Packing>,
+    format: JsonFormat,
+    terms: &Terms,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(Sorted, Report), JsonError> {
+    let now_secs = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let first = &mut |done, total: u64| progress(done, total.saturating_mul(2));
+    let survey = Survey::of(from_start(file, octets, packing, first).map_err(JsonError::Unreadable)?, format, terms)?;
+    let second = &mut |done: u64, total: u64| progress(total.saturating_add(done), total.saturating_mul(2));
+    survey.read(from_start(file, octets, packing, second).map_err(JsonError::Unreadable)?, now_secs)
+}
+
+/// A file from its first octet, unpacked.
+type Whole<'f> = Unpack<Begun<Counted<'f, &'f File>>>;
+
+/// Reads `file` again from its start.
+fn from_start<'f>(
+    mut file: &'f File,
+    octets: u64,
+    packing: Option<Packing>,
+    progress: &'f mut dyn FnMut(u64, u64),
+) -> io::Result<Whole<'f>> {
+    file.rewind()?;
+    let source = Counted { source: file, done: 0, total: octets, progress };
+    Ok(Unpack::new(packing, Begun { head: io::Cursor::default(), source }))
+}
+
 /// Loads what is compiled in.
 fn load_sample(terms: &Terms) -> Result<Loaded, LoadError> {
     let path = PathBuf::from("sample");
@@ -223,25 +278,38 @@ fn open(path: &Path) -> Result<(File, u64), LoadError> {
     }
 }
 
-/// The format to read in, the one named or the one told; `None`: an artifact.
-fn format_of(path: &Path, named: Format, detected: Detected) -> Result<Option<TextFormat>, LoadError> {
+/// What reads a file.
+enum Reader {
+    /// Whoever opens artifacts.
+    Artifact,
+    /// Lines of this format.
+    Text(TextFormat),
+    /// Objects of this format.
+    Json(JsonFormat),
+}
+
+/// What reads the file, by the format that is named or the one that is told.
+fn format_of(path: &Path, named: Format, detected: Detected) -> Result<Reader, LoadError> {
     let path = path.to_owned();
     match (named, detected) {
-        (Format::Auto | Format::Artifact, Detected::Artifact) => Ok(None),
+        (Format::Auto | Format::Artifact, Detected::Artifact) => Ok(Reader::Artifact),
         (Format::Artifact, _) => Err(LoadError::NotArtifact { path }),
         (_, Detected::Foreign(found)) => Err(LoadError::Foreign { path, found }),
         (_, Detected::Artifact) => Err(LoadError::Foreign { path, found: "an artifact" }),
-        (Format::Auto, Detected::Text(format)) => Ok(Some(format)),
+        (Format::Auto, Detected::Text(format)) => Ok(Reader::Text(format)),
+        (Format::Auto, Detected::Json(format)) => Ok(Reader::Json(format)),
         (Format::Auto, Detected::Unknown) => Err(LoadError::Unknown { path }),
-        (Format::Hosts, _) => Ok(Some(TextFormat::Hosts)),
-        (Format::Plain, _) => Ok(Some(TextFormat::Plain)),
-        (Format::Adblock, _) => Ok(Some(TextFormat::Adblock)),
-        (Format::Rpz, _) => Ok(Some(TextFormat::Rpz)),
-        (Format::Dnsmasq, _) => Ok(Some(TextFormat::Dnsmasq)),
-        (Format::Unbound, _) => Ok(Some(TextFormat::Unbound)),
-        (Format::Bind, _) => Ok(Some(TextFormat::Bind)),
-        (Format::Dnscrypt, _) => Ok(Some(TextFormat::Dnscrypt)),
-        (Format::Csv, _) => Ok(Some(TextFormat::Csv)),
+        (Format::Hosts, _) => Ok(Reader::Text(TextFormat::Hosts)),
+        (Format::Plain, _) => Ok(Reader::Text(TextFormat::Plain)),
+        (Format::Adblock, _) => Ok(Reader::Text(TextFormat::Adblock)),
+        (Format::Rpz, _) => Ok(Reader::Text(TextFormat::Rpz)),
+        (Format::Dnsmasq, _) => Ok(Reader::Text(TextFormat::Dnsmasq)),
+        (Format::Unbound, _) => Ok(Reader::Text(TextFormat::Unbound)),
+        (Format::Bind, _) => Ok(Reader::Text(TextFormat::Bind)),
+        (Format::Dnscrypt, _) => Ok(Reader::Text(TextFormat::Dnscrypt)),
+        (Format::Csv, _) => Ok(Reader::Text(TextFormat::Csv)),
+        (Format::Stix, _) => Ok(Reader::Json(JsonFormat::Stix)),
+        (Format::Misp, _) => Ok(Reader::Json(JsonFormat::Misp)),
     }
 }
 
@@ -322,6 +390,28 @@ mod tests {
     }
 
     #[test]
+    fn json_of_more_than_one_block_is_read_twice_and_progress_never_turns_back() {
+        let indicator = |i: u32| {
+            let (id, text) = (format!("indicator--{i}"), "x".repeat(100));
+            format!(
+                r#"{{"type": "indicator", "id": "{id}", "description": "{text}", "pattern": "[domain-name:value='n{i}.example']"}}"#
+            )
+        };
+        let objects: Vec<_> = (0..5_000).map(indicator).collect();
+        let text = format!("{{\"type\": \"bundle\", \"objects\": [{}]}}", objects.join(",\n"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("feed");
+        std::fs::write(&path, &text).unwrap();
+        let mut parts = Vec::new();
+        let loaded = load(&Config::new("f", Source::File(path)), &mut |done, total| parts.push((done, total)));
+        let Ok(Loaded::Text { entries, report }) = loaded else { panic!("not loaded: {loaded:?}") };
+        assert_eq!((entries.len(), report.format, report.lines, report.used), (5_000, Format::Stix, 5_000, 5_000));
+        // The head is read once more before them.
+        let passes: Vec<_> = parts.iter().filter(|(_, total)| *total == 2 * text.len() as u64).collect();
+        assert!(passes.is_sorted() && passes.last() == Some(&&(2 * text.len() as u64, 2 * text.len() as u64)));
+    }
+
+    #[test]
     fn an_artifact_is_handed_over_whole() {
         let bytes: Vec<u8> =
             crate::index::MAGIC.into_iter().chain((0..200_000_u32).map(|i| i.to_le_bytes()[0])).collect();
@@ -338,7 +428,7 @@ mod tests {
     #[test]
     fn what_is_no_feed_fails_to_load_and_says_so_without_its_text() {
         for (text, format, want) in [
-            (&b""[..], Format::Auto, "lines of a format that can be told"),
+            (&b""[..], Format::Auto, "a format that can be told"),
             (b"", Format::Plain, "got none in 0 lines, 0 of them refused"),
             (b"# c\n", Format::Rpz, "got none in 1 lines"),
             (b"<html>\ncanary.example.com\n", Format::Plain, "got an HTML or XML page"),
@@ -357,9 +447,17 @@ mod tests {
             ),
             (b"address=/canary.example.com/\n", Format::Plain, "got none in 1 lines, 1 of them refused"),
             (b"1.2.3.4\n5.6.7.8\n", Format::Auto, "got none in 2 lines, 2 of them refused"),
+            (b"{\"canary\": 1}", Format::Auto, "name its format"),
+            (b"{\"canary\": 1}", Format::Stix, "got none in 0 objects, 0 of them refused"),
+            (b"{\"objects\": [{\"canary\": 1}]}", Format::Stix, "got none in 1 objects, 1 of them refused (syntax 1)"),
+            (b"canary.example.com\n", Format::Misp, "not read to its end: expected JSON, got a syntax error at line 1"),
+            (b"{\"Event\": {\"canary\": 1", Format::Auto, "expected JSON, got only its beginning"),
+            (b"{\"Event\": {}}\n", Format::Plain, "got none in 1 lines, 1 of them refused"),
         ] {
             let error = load_text(text, format).unwrap_err();
-            assert!(error.to_string().contains(want), "{error} lacks {want:?}");
+            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            let told = format!("{error}: {cause}");
+            assert!(told.contains(want), "{told} lacks {want:?}");
             assert!(!format!("{error} {error:?}").contains("canary"), "{want}");
         }
     }

@@ -1,4 +1,4 @@
-//! [`Reason`]: why a line of a feed was refused. It names a rule, never the text that broke it.
+//! [`Reason`]: why a line of a feed was refused, or an object. It names a rule, never the text that broke it.
 
 /// Why a line, or one name on it, was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -9,7 +9,7 @@ pub enum Reason {
     Cidr,
     /// It would sink a protected name.
     Protected,
-    /// A URL with its scheme.
+    /// A URL with its scheme, or one that means less than its whole host.
     Url,
     /// A name with a path behind it.
     Path,
@@ -63,7 +63,7 @@ pub enum Reason {
     UnsupportedAction,
     /// An RPZ owner outside its zone.
     OutOfZone,
-    /// An RPZ network that is not written the one way networks are, or has host bits set.
+    /// A network that is not written as its format writes networks, or has host bits set.
     Network,
     /// A network that is more than any one holder's, and the feed is not trusted for one.
     WideNetwork,
@@ -75,17 +75,37 @@ pub enum Reason {
     Conflict,
     /// A CSV record without the column that holds the names, or one of a file whose header does not tell which that is.
     Column,
-    /// A line that its format does not know.
+    /// A line, or an object, that its format does not know.
     Syntax,
-    /// A line over [`LINE_OCTETS_MAX`](super::LINE_OCTETS_MAX).
+    /// A line over [`LINE_OCTETS_MAX`](super::LINE_OCTETS_MAX), or an object's string over 64 KiB.
     LineTooLong,
     /// A name that came when the feed held as many as it may.
     FeedFull,
+    /// An indicator's pattern that a name or an address alone does not meet, or that is not written in STIX's own language.
+    Pattern,
+    /// An indicator of neither a name, a URL nor an address: a file, a process.
+    Observable,
+    /// An indicator that its author took back.
+    Revoked,
+    /// An indicator of which a later version stands elsewhere in the file.
+    Superseded,
+    /// An indicator that counts from a later time on.
+    NotYetValid,
+    /// An indicator whose time is over.
+    Expired,
+    /// An indicator whose author is less sure of it than the operator asks.
+    Confidence,
+    /// An indicator that is marked more strictly than the operator takes, or not as the operator asks.
+    Marking,
+    /// A MISP attribute that is not for detection.
+    NotToIds,
+    /// An indicator's address that is nobody's on the Internet: loopback, private, multicast.
+    InsideAddress,
 }
 
 impl Reason {
     /// How many there are.
-    pub const COUNT: usize = 39;
+    pub const COUNT: usize = 49;
 
     /// Every reason, in the order metrics list them; each stands at its own number.
     pub const ALL: [Self; Self::COUNT] = [
@@ -128,6 +148,16 @@ impl Reason {
         Self::Syntax,
         Self::LineTooLong,
         Self::FeedFull,
+        Self::Pattern,
+        Self::Observable,
+        Self::Revoked,
+        Self::Superseded,
+        Self::NotYetValid,
+        Self::Expired,
+        Self::Confidence,
+        Self::Marking,
+        Self::NotToIds,
+        Self::InsideAddress,
     ];
 
     /// The reason with this label.
@@ -179,6 +209,16 @@ impl Reason {
             Self::Syntax => "syntax",
             Self::LineTooLong => "line-too-long",
             Self::FeedFull => "feed-full",
+            Self::Pattern => "pattern",
+            Self::Observable => "observable",
+            Self::Revoked => "revoked",
+            Self::Superseded => "superseded",
+            Self::NotYetValid => "not-yet-valid",
+            Self::Expired => "expired",
+            Self::Confidence => "confidence",
+            Self::Marking => "marking",
+            Self::NotToIds => "not-to-ids",
+            Self::InsideAddress => "inside-address",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! [`Report`]: how one load's lines fell. Counts and line numbers, never a line's text.
 //!
-//! Each physical line falls in exactly one bucket. A line of which some names were taken and others refused is used or a duplicate, and
+//! Of STIX and MISP a line is an object: what a bundle's `objects` hold, an attribute. Each physical line falls in exactly one bucket. A line of which some names were taken and others refused is used or a duplicate, and
 //! the names refused on it are counted in `names_refused`. A record over several lines: a header's lines are all header, a refused
 //! record's all refused; of one that was taken the first line is used or duplicate, and the others count as comment, for they add nothing
 //! of their own. So too of a record that sorting finds to be refused beside an earlier one of its owner: the first line counts as refused.
@@ -15,7 +15,7 @@ pub const REFUSED_SHOWN_MAX: usize = 20;
 pub struct Report {
     /// How the text was read; never `Auto`.
     pub format: Format,
-    /// Physical lines, a last one without a newline included.
+    /// Physical lines, a last one without a newline included; of JSON formats, objects.
     pub lines: u64,
     /// Lines that added an entry, or changed one.
     pub used: u64,
@@ -23,7 +23,7 @@ pub struct Report {
     pub duplicate: u64,
     /// Comments and blank lines.
     pub comment: u64,
-    /// Lines that serve the format: `[Adblock Plus]`, `$TTL`, SOA, NS.
+    /// Lines that serve the format: `[Adblock Plus]`, `$TTL`, SOA, NS, a STIX identity, a MISP comment.
     pub header: u64,
     /// Lines refused, by `Reason as usize`.
     pub refused: [u64; Reason::COUNT],
@@ -56,6 +56,15 @@ impl Report {
         }
     }
 
+    /// What is counted: lines, or objects.
+    #[must_use]
+    pub const fn unit(&self) -> &'static str {
+        match self.format {
+            Format::Stix | Format::Misp => "objects",
+            _ => "lines",
+        }
+    }
+
     /// Lines refused, for whatever reason.
     #[must_use]
     pub fn refused_total(&self) -> u64 {
@@ -65,6 +74,16 @@ impl Report {
     /// Lines refused by reason, reasons that did not occur left out.
     pub fn refusals(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
         Reason::ALL.into_iter().zip(self.refused).filter(|&(_, count)| count > 0)
+    }
+
+    /// How many were refused, and the most frequent reasons.
+    pub(super) fn refusals_told(&self) -> String {
+        let mut reasons: Vec<_> = self.refusals().collect();
+        reasons.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+        let reasons: Vec<_> =
+            reasons.iter().take(3).map(|(reason, count)| format!("{} {count}", reason.label())).collect();
+        let told = format!("{} of them refused", self.refused_total());
+        if reasons.is_empty() { told } else { format!("{told} ({})", reasons.join(", ")) }
     }
 
     /// Whether each line is in exactly one bucket.

@@ -16,6 +16,9 @@ const CLIENTS: [&str; 2] = ["127.83.0.7", "127.200.0.9"];
 const ZONE: &str = "@ 60 SOA ns.kestrel host.kestrel 1 2 3 4 5\n@ 60 NS ns.kestrel\nns.kestrel 60 A 192.0.2.1\nalias 60 CNAME gone.kestrel\n";
 const FEED: &str =
     "kestrel-listed.test\nwww.kestrel-listed.test\nkestrel..refused\nkestrel_\u{7f}\u{1}\nkestrel.192.0.2.1/24\ncom\n";
+const STIX: &str = r#"{"type": "bundle", "kestrel": 1, "objects": [{"type": "kestrel"},
+{"type": "indicator", "id": "kestrel", "pattern": "[domain-name:value = 'kestrel-stix.test' OR domain-name:value = 'kestrel..x']"},
+{"type": "indicator", "id": "kestrel-2", "pattern": "[kestrel", "confidence": "kestrel"}]}"#;
 
 /// A server on every path's settings.
 fn plan(upstreams: &[&Upstream]) -> Plan {
@@ -27,6 +30,7 @@ fn plan(upstreams: &[&Upstream]) -> Plan {
         .zone("kestrel-zone.test", ZONE)
         .feed_with("plain", FEED, "format = 'plain'")
         .feed_with("rpz", zone, "format = 'rpz'")
+        .feed_with("stix", STIX, "format = 'stix'")
         .feed_with("observed", "kestrel-observed.test\n", "action = 'observe'")
         .feed_with("silent", "kestrel-silent.test\n", "action = 'drop'")
         .tenant(
@@ -55,6 +59,7 @@ fn ask_everything(serving: &Serving) -> String {
             "kestrel-nx.test",
             "kestrel-observed.test",
             "kestrel-data.test",
+            "kestrel-stix.test",
             "kestrel-alias.test",
             "kestrel-allowed.test",
             "www.kestrel-denied.test",

@@ -21,6 +21,7 @@ mod zone_file;
 
 pub(super) use csv::{column_names, is_header};
 pub(super) use hosts::target;
+pub(super) use trigger::network;
 
 use std::io::{self, Read};
 
@@ -137,7 +138,7 @@ fn drive<R: Read>(source: R, mut parser: impl LineParser, mut intake: Intake<'_>
 }
 
 /// A name that may be led by `.` or `*.` (in one-name-a-line formats both mean the name and below) and end in a dot, without either.
-fn bare_name(text: &[u8]) -> &[u8] {
+pub(super) fn bare_name(text: &[u8]) -> &[u8] {
     let text = text.strip_prefix(b"*.").or_else(|| text.strip_prefix(b".")).unwrap_or(text);
     text.strip_suffix(b".").unwrap_or(text)
 }

@@ -52,9 +52,18 @@ pub(super) fn read(owner: &[u8], trust_wide: bool) -> Result<Trigger<'_>, Reason
         _ => return Err(Reason::UnsupportedTrigger),
     };
     let (address, prefix_len) = address(front).ok_or(Reason::Network)?;
-    let network = Network::of(address, prefix_len).ok_or(Reason::Network)?;
+    network(address, prefix_len, trust_wide).map(|network| Trigger::Network(side, network))
+}
+
+/// The network of `prefix_len` bits that begins at `address`; IPv6 that is IPv4-mapped is none. `trust_wide` as of [`read`].
+///
+/// # Errors
+/// [`Reason::Network`], [`Reason::WideNetwork`].
+pub(in crate::feed) fn network(address: IpAddr, prefix_len: u8, trust_wide: bool) -> Result<Network, Reason> {
+    let network =
+        Network::of(address, prefix_len).filter(|_| address == address.to_canonical()).ok_or(Reason::Network)?;
     let least = if address.is_ipv4() { IPV4_LENGTH_MIN } else { IPV6_LENGTH_MIN };
-    if prefix_len < least && !trust_wide { Err(Reason::WideNetwork) } else { Ok(Trigger::Network(side, network)) }
+    if prefix_len < least && !trust_wide { Err(Reason::WideNetwork) } else { Ok(network) }
 }
 
 /// The address and the prefix length that labels stand for, last part first; `None` unless that is the one way to write them.
@@ -95,8 +104,7 @@ fn ipv6(parts: &[&[u8]]) -> Option<Ipv6Addr> {
             *words.get_mut(at)? = number(label, 16)?;
         }
     }
-    let mapped = Ipv6Addr::from(words).to_ipv4_mapped().is_some();
-    (at == 0 && !mapped && abbreviated == longest_zeroes(words)).then(|| words.into())
+    (at == 0 && abbreviated == longest_zeroes(words)).then(|| words.into())
 }
 
 /// Where the longest run of two zeroes or more begins, the first of them, and how long it is (RFC 5952 §4.2).
