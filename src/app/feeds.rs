@@ -75,7 +75,7 @@ impl Tally {
         let passes = |verbs: &Verbs| verbs.at == Some(Verb::Passthru);
         let networks = entries.networks().filter(|(.., verbs)| passes(verbs)).count();
         let mut tally = Self { allows: networks as u64, ..Self::default() };
-        for (_, Verbs { at, below }) in entries.iter() {
+        for (_, Verbs { at, below, .. }) in entries.iter() {
             let sinks = !matches!(at, None | Some(Verb::Passthru | Verb::Cancel));
             tally.allows += u64::from([at, below].contains(&Some(Verb::Passthru)));
             tally.exact += u64::from(sinks && below.is_none());
