@@ -1,17 +1,19 @@
-//! Entries of up to four feeds put in an index and in a naive twin, which must say the same of every name: built, through the artifact, and with
-//! one feed replaced and the others kept in another order.
+//! Entries of up to four feeds put in an index and in a naive twin, which must say the same of every name: built, through the artifact, with
+//! one feed replaced and the others kept in another order, and as hours pass.
 //!
-//! Input: operations of four octets: feed and verb, place and how many labels, two octets that choose the labels.
+//! Input: operations of four octets: feed, verb and hour; place and how many labels; two octets that choose the labels.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cenote::index::{Entries, FeedId, Index, Kept, Part, Sorted, Verb, Verbs};
+use cenote::index::{Entries, FeedId, Index, Kept, Part, Sorted, Until, Verb, Verbs};
 use cenote::name::Name;
 
 /// Labels of every name: few, so that ancestors and collisions are frequent.
 const LABELS: [&str; 8] = ["a", "b", "ab", "ba", "www", "com", "A-b_1", "xn--a"];
 /// How many feeds.
 const FEEDS: usize = 4;
+/// The hours in which entries end.
+const HOURS: u64 = 3;
 /// The most operations looked at: what follows adds time, not cases.
 const OPERATIONS_MAX: usize = 64;
 
@@ -36,7 +38,11 @@ impl Operation {
         let verb =
             [Verb::Listed, Verb::Nxdomain, Verb::Nodata, Verb::Drop, Verb::Passthru, Verb::Cancel, Verb::TcpOnly]
                 [usize::from(one >> 2) % 7];
-        let verbs = [Verbs::subtree, Verbs::exact, Verbs::below][usize::from(two >> 3) % 3](verb);
+        let until = match u64::from(one >> 2) / 7 % (HOURS + 1) {
+            0 => Until::NEVER,
+            hour => Until::from_secs(hour * 3600),
+        };
+        let verbs = [Verbs::subtree, Verbs::exact, Verbs::below][usize::from(two >> 3) % 3](verb).until(until);
         let choice = u32::from_be_bytes([0, three, four, two]);
         let labels = (0..usize::from(two & 7)).map(|label| LABELS[(choice >> (3 * label) & 7) as usize].to_lowercase());
         Self { feed: usize::from(one & 3), path: labels.collect(), verbs }
@@ -94,8 +100,9 @@ pub fn run(data: &[u8]) {
     let mut names = BTreeSet::from([Path::new()]);
     for Operation { feed, path, verbs } in operations {
         entries[feed].push(name_of(&path).key().unwrap().as_bytes(), verbs, false).unwrap();
-        let twin = twins[feed].entry(path.clone()).or_insert(Verbs { at: None, below: None });
-        *twin = Verbs { at: merged(twin.at, verbs.at), below: merged(twin.below, verbs.below) };
+        let twin = twins[feed].entry(path.clone()).or_insert(Verbs { at: None, below: None, until: verbs.until });
+        let (at, below) = (merged(twin.at, verbs.at), merged(twin.below, verbs.below));
+        *twin = Verbs { at, below, until: twin.until.max(verbs.until) };
         for label in ["b", "www"] {
             names.insert([path.as_slice(), &[label.to_owned()]].concat());
         }
@@ -117,4 +124,14 @@ pub fn run(data: &[u8]) {
     let sources = [("d", 1, old(3)), ("fresh", 1, Kept::New(&sorted[1])), ("a", 1, old(0)), ("a too", 1, old(0))];
     let next = Index::build(&Part::in_order(&sources), &mut |_| ()).unwrap();
     agree(&next, &[four, two, one, one], &names, "kept");
+
+    let mut passing = opened;
+    for now_secs in (0..=HOURS).map(|hour| hour * 3600) {
+        passing = passing.lapsed(now_secs);
+        assert!(passing.lapses_next().is_none_or(|until| !until.has_come(now_secs)));
+        let left = twins
+            .clone()
+            .map(|twin| -> Twin { twin.into_iter().filter(|(_, verbs)| !verbs.until.has_come(now_secs)).collect() });
+        agree(&passing, &left.each_ref(), &names, "lapsed");
+    }
 }

@@ -185,8 +185,8 @@ const fn effect(reason: Reason, first: bool) -> &'static str {
 /// What an entry covers.
 const fn rule(trigger: Trigger) -> Rule {
     match trigger {
-        Trigger::Name { verbs: Verbs { at: Some(_), below: None }, .. } => Rule::Exact,
-        Trigger::Name { verbs: Verbs { at: None, below: Some(_) }, .. } => Rule::Below,
+        Trigger::Name { verbs: Verbs { at: Some(_), below: None, .. }, .. } => Rule::Exact,
+        Trigger::Name { verbs: Verbs { at: None, below: Some(_), .. }, .. } => Rule::Below,
         Trigger::Name { .. } => Rule::NameAndBelow,
         Trigger::Client { .. } => Rule::Clients,
         Trigger::Address { .. } => Rule::Addresses,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::loading::Next;
 use crate::feed::{self, Format, KeptFeed, Reason, Report, Rule, Stat};
-use crate::index::{BuildError, FeedId, Index, Kept, Part, Sorted, Verb, Verbs};
+use crate::index::{BuildError, FeedId, Index, Kept, Part, Sorted, Until, Verb, Verbs};
 use crate::metrics::FeedFigures;
 use crate::policy::{Action, FeedConfig};
 
@@ -145,7 +145,7 @@ impl Tally {
         let passes = |verbs: &Verbs| verbs.at == Some(Verb::Passthru);
         let networks = entries.networks().filter(|(.., verbs)| passes(verbs)).count();
         let mut tally = Self { allows: networks as u64, ..Self::default() };
-        for (_, Verbs { at, below }) in entries.iter() {
+        for (_, Verbs { at, below, .. }) in entries.iter() {
             let sinks = !matches!(at, None | Some(Verb::Passthru | Verb::Cancel));
             tally.allows += u64::from([at, below].contains(&Some(Verb::Passthru)));
             tally.exact += u64::from(sinks && below.is_none());
@@ -190,6 +190,17 @@ impl FeedSet {
     #[must_use]
     pub fn indexes(&self) -> Vec<Arc<Index>> {
         self.big.iter().chain(&self.small).map(Arc::clone).collect()
+    }
+
+    /// The indexes as they are enforced `now_secs` after 1970, without what has come to its end, and when the next of the rest does.
+    pub(super) fn in_force(&self, now_secs: u64) -> (Vec<Arc<Index>>, Option<Until>) {
+        let lapsed = |index: Arc<Index>| match index.lapses_next() {
+            Some(first) if first.has_come(now_secs) => Arc::new(index.lapsed(now_secs)),
+            _ => index,
+        };
+        let indexes: Vec<_> = self.indexes().into_iter().map(lapsed).collect();
+        let next = indexes.iter().filter_map(|index| index.lapses_next()).min();
+        (indexes, next)
     }
 
     /// One index of all feeds, for an artifact.
@@ -352,6 +363,41 @@ mod tests {
             (0, vec![1], vec![0])
         );
         assert!(listed(&next, "one.example.com").is_empty());
+    }
+
+    #[test]
+    fn what_has_ended_is_not_enforced_and_the_next_end_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bundle");
+        // The year 2100, and a day later.
+        let (first, second) = (4_102_444_800, 4_102_531_200);
+        let object = |name: &str, until: &str| {
+            format!(
+                r#"{{"type": "indicator", "id": "indicator--{name}", "pattern": "[domain-name:value = '{name}']"{until}}}"#
+            )
+        };
+        let objects = [
+            object("one.example.com", ", \"valid_until\": \"2100-01-01T00:00:00Z\""),
+            object("two.example.com", ", \"valid_until\": \"2100-01-02T00:00:00Z\""),
+            object("three.example.com", ""),
+        ];
+        fs::write(&path, format!(r#"{{"type": "bundle", "objects": [{}]}}"#, objects.join(", "))).unwrap();
+        let (set, troubles) = load(&[config("stix", &path)], None);
+        assert_eq!(troubles, 0);
+        for (now_secs, wants, next) in [
+            (0, [true; 3], Some(first)),
+            (first - 1, [true; 3], Some(first)),
+            (first, [false, true, true], Some(second)),
+            (second, [false, false, true], None),
+        ] {
+            let (indexes, ends) = set.in_force(now_secs);
+            let sunk = ["a.one.example.com", "two.example.com", "three.example.com"].map(|name| {
+                let (name, mut sunk) = (Name::from_text(name.as_bytes()).unwrap(), false);
+                indexes.iter().for_each(|index| index.walk(&name.view().unwrap(), |_, _| sunk = true));
+                sunk
+            });
+            assert_eq!((sunk, ends.and_then(Until::secs)), (wants, next), "at {now_secs}");
+        }
     }
 
     #[test]

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::feeds::FeedSet;
 use crate::config::Settings;
+use crate::index::Index;
 use crate::metrics::{Account, AccountKind, Metrics};
 use crate::policy::{Figures, Policy, Rebinding, Standing, TenantConfig, Tenants};
 use crate::server::{Access, Proxies, Rules};
 use crate::zone::Zones;
 
-/// Puts them together; without `feeds`, those before the first load. `account` says where a tenant is counted.
+/// Puts them together; without `indexes` of the feeds, those before the first load. `account` says where a tenant is counted.
 pub(super) fn rules(
     settings: &Settings,
     zones: Arc<Zones>,
-    feeds: Option<&FeedSet>,
+    indexes: Option<Vec<Arc<Index>>>,
     generation: u64,
     mut account: impl FnMut(&TenantConfig) -> Option<u16>,
 ) -> Rules {
@@ -22,7 +22,7 @@ pub(super) fn rules(
     let group = |tenant: &TenantConfig| settings.upstream.group(tenant.upstream_group.as_deref()?);
     let standing =
         |tenant: &TenantConfig| Standing { account: account(tenant), upstream_group: group(tenant).unwrap_or(0) };
-    let policy = feeds.map(|feeds| Arc::new(Policy::new(feeds.indexes(), settings.policy_feeds.clone())));
+    let policy = indexes.map(|indexes| Arc::new(Policy::new(indexes, settings.policy_feeds.clone())));
     Rules {
         generation,
         access: Access::new(&settings.access),

@@ -110,7 +110,8 @@ pub fn explain_offline(
         return Err(ReloadError::Feeds(troubles).into());
     }
     let zones = Zones::build(&settings.zones).map_err(StartError::Zones)?;
-    let rules = generation::rules(settings, Arc::new(zones), Some(&feeds), 0, |_| None);
+    let (indexes, _) = feeds.in_force(loading::now_secs());
+    let rules = generation::rules(settings, Arc::new(zones), Some(indexes), 0, |_| None);
     Ok(explain::explain(&rules, name, client))
 }
 

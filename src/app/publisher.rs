@@ -18,6 +18,7 @@ use super::loading::{LoadedFeeds, Progress, Wanted, load_feeds, now_secs};
 use super::tasks::{Generations, ReloadError, Reloaded, Task};
 use crate::config::{self, Settings};
 use crate::feed::{Schedule, Source, Start, Stat, Store, Watch};
+use crate::index::Until;
 use crate::metrics::{Account, Gauges, Metrics};
 use crate::policy::{Live, TenantConfig};
 use crate::server::{Post, Rules};
@@ -26,6 +27,9 @@ use crate::zone::Zones;
 
 /// How often the shelf of retired generations is looked at while something is on it.
 const REAP_EVERY: Duration = Duration::from_millis(20);
+
+/// How often at least the clock is looked at while entries have an end.
+const CLOCK_EVERY: Duration = Duration::from_secs(60);
 
 /// What the publisher works on.
 pub(super) struct Publisher {
@@ -47,6 +51,8 @@ pub(super) struct Publisher {
     pub(super) zones: Arc<Zones>,
     /// The number in force.
     pub(super) generation: u64,
+    /// When the next entry ends that is enforced.
+    pub(super) ends: Option<Until>,
     /// Where the tenants in force are counted.
     pub(super) accounts: Vec<Account>,
     /// Where generations are kept.
@@ -158,6 +164,11 @@ impl Publisher {
                     freeing = true;
                 }
                 Err(RecvTimeoutError::Timeout) => {
+                    if self.ends.is_some_and(|ends| ends.has_come(now_secs())) {
+                        // What is left of the same feeds: there is nothing new to keep.
+                        self.publish();
+                        freeing = true;
+                    }
                     let due = self.schedule.due(Instant::now());
                     if !due.is_empty() {
                         report(&self.refresh(&due, false));
@@ -176,7 +187,10 @@ impl Publisher {
     fn next_task(&self, tasks: &Receiver<Task>, held: bool) -> Result<Task, RecvTimeoutError> {
         let due = self.schedule.next().map(|due| due.saturating_duration_since(Instant::now()));
         let reap = held.then_some(REAP_EVERY);
-        match due.into_iter().chain(reap).min() {
+        // Told by the clock on the wall, which may be set meanwhile.
+        let ends = self.ends.and_then(Until::secs).map(|ends| Duration::from_secs(ends.saturating_sub(now_secs())));
+        let ends = ends.map(|wait| wait.clamp(Duration::from_millis(100), CLOCK_EVERY));
+        match due.into_iter().chain(reap).chain(ends).min() {
             Some(wait) => tasks.recv_timeout(wait),
             None => tasks.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
@@ -305,10 +319,12 @@ impl Publisher {
     /// Swaps in what was built, wakes everyone, and sets the figures.
     fn publish(&mut self) {
         let Some(feeds) = &self.feeds else { return };
+        let (indexes, ends) = feeds.in_force(now_secs());
+        self.ends = ends;
         self.generation += 1;
         let mut accounts = Accounts::new(&self.metrics);
         let account = |tenant: &TenantConfig| accounts.account(tenant);
-        let rules = generation::rules(&self.settings, Arc::clone(&self.zones), Some(feeds), self.generation, account);
+        let rules = generation::rules(&self.settings, Arc::clone(&self.zones), Some(indexes), self.generation, account);
         self.accounts = accounts.into_opened();
         self.live.publish(rules);
         tracing::info!(generation = self.generation, "a new generation is enforced");

@@ -134,6 +134,7 @@ impl Server {
             zones,
             generation: 0,
             accounts: common.accounts,
+            ends: None,
             store: None,
             schedule: Schedule::default(),
             random: random()?,

@@ -5,7 +5,7 @@
 use super::entry::{EntryKey, Standing};
 use super::terms::IndicatorTerms;
 use super::{Column, Format, Reason, Report, Terms};
-use crate::index::{Entries, EntriesError, Network, Record, Side, Sorted, Verb, Verbs};
+use crate::index::{Entries, EntriesError, Network, Record, Side, Sorted, Until, Verb, Verbs};
 
 /// What a line was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,10 +146,17 @@ impl<'t> Intake<'t> {
         self.refused += 1;
     }
 
-    /// Takes a network, which has been judged.
-    pub(super) fn take_network(&mut self, side: Side, network: Network, says: Says) -> Result<(), Reason> {
+    /// Takes a network, which has been judged, until `until`.
+    pub(super) fn take_network(
+        &mut self,
+        side: Side,
+        network: Network,
+        says: Says,
+        until: Until,
+    ) -> Result<(), Reason> {
         let verb = self.verb(says)?;
-        self.entries.push_network(side, network, verb, self.taken > 0).map_err(|_| Reason::FeedFull)?;
+        let pushed = self.entries.push_network(side, network, verb, until, self.taken > 0);
+        pushed.map_err(|_| Reason::FeedFull)?;
         self.taken += 1;
         Ok(())
     }

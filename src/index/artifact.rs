@@ -12,11 +12,12 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fst::raw::Fst;
 
 use super::filter::Filter;
-use super::lookup::IndexedFeed;
+use super::lookup::{Body, IndexedFeed, Layer};
 use super::networks::Networks;
 use super::record_sets::RecordSets;
 use super::sound::is_sound;
@@ -161,7 +162,8 @@ impl Index {
         if !is_sound(map.as_bytes(), rows.len()) {
             return Err(OpenError::Section("map"));
         }
-        Ok(Self { map, filter, networks, rows, sets, feeds })
+        let layer = Layer { body: Arc::new(Body { map, filter, networks, sets }), rows: rows.into() };
+        Ok(Self { layer, feeds })
     }
 
     /// Reads and opens the artifact at `path`.
@@ -206,12 +208,13 @@ impl Index {
     /// What `out` says.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let feeds = encode_feeds(&self.feeds);
-        let rows = rows::encode(&self.rows);
-        let filter = self.filter.as_ref().map(Filter::encode);
-        let networks = (self.networks.len() > 0).then(|| self.networks.encode());
-        let records = (self.sets.len() > 0).then(|| self.sets.encode());
+        let rows = rows::encode(&self.layer.rows);
+        let Body { map, filter, networks, sets } = &*self.layer.body;
+        let filter = filter.as_ref().map(Filter::encode);
+        let networks = (networks.len() > 0).then(|| networks.encode());
+        let records = (sets.len() > 0).then(|| sets.encode());
         let mut sections =
-            vec![(kind::FEEDS, feeds.as_slice()), (kind::ROWS, rows.as_slice()), (kind::MAP, self.map.as_bytes())];
+            vec![(kind::FEEDS, feeds.as_slice()), (kind::ROWS, rows.as_slice()), (kind::MAP, map.as_bytes())];
         sections.extend(filter.as_deref().map(|filter| (kind::FILTER, filter)));
         sections.extend(networks.as_deref().map(|networks| (kind::NETWORKS, networks)));
         sections.extend(records.as_deref().map(|records| (kind::RECORDS, records)));

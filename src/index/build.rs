@@ -1,18 +1,20 @@
 //! Building an index: sorted feeds, and what is kept of the index in force, merged key by key into an FST.
 //!
 //! A kept feed is read out of the old index, so an unchanged feed needs neither its file nor a second copy in memory. A key that says
-//! nothing its ancestors do not say already is left out (14 % of real names). Cost: one comparison a source and key, then the FST's
+//! nothing its ancestors do not say already, and no longer than they do, is left out (14 % of real names). Cost: one comparison a source and key, then the FST's
 //! own. Networks are gathered and sorted apart.
+
+use std::sync::Arc;
 
 use fst::Streamer;
 use fst::raw::{Builder, Fst};
 
 use super::filter::Filter;
-use super::lookup::IndexedFeed;
+use super::lookup::{Body, IndexedFeed, Layer};
 use super::networks::{NETWORKS_MAX, Networks};
 use super::record_sets::{RECORD_SETS_MAX, RecordSets};
 use super::rows::RowTable;
-use super::{FeedId, Index, Listing, Network, Side, Sorted, Verb, Verbs};
+use super::{FeedId, Index, Listing, Network, Row, Side, Sorted, Until, Verb, Verbs};
 
 /// Why an index was not built.
 #[derive(Debug, thiserror::Error)]
@@ -70,10 +72,10 @@ pub enum Kept<'a> {
 
 impl<'a> Kept<'a> {
     /// The sets that its verbs speak of.
-    const fn sets(self) -> &'a RecordSets {
+    fn sets(self) -> &'a RecordSets {
         match self {
             Self::New(sorted) => &sorted.sets,
-            Self::Old(index, _) => &index.sets,
+            Self::Old(index, _) => &index.layer.body.sets,
         }
     }
 }
@@ -136,10 +138,9 @@ impl Cursor<'_> {
                 }
             }
             Self::Old { index, places, row, .. } => {
-                let row = usize::try_from(*row).ok().and_then(|row| index.rows.get(row));
-                for listing in row.map(super::Row::listings).unwrap_or_default() {
+                for listing in index.layer.row(*row).map(Row::listings).unwrap_or_default() {
                     for &(_, feed) in places.iter().filter(|(old, _)| *old == listing.feed) {
-                        listings.push(Listing { feed, verbs: adopt(listing.verbs, &index.sets, sets)? });
+                        listings.push(Listing { feed, verbs: adopt(listing.verbs, &index.layer.body.sets, sets)? });
                     }
                 }
             }
@@ -169,7 +170,7 @@ fn adopt(verbs: Verbs, own: &RecordSets, sets: &mut RecordSets) -> Result<Verbs,
         Some(Verb::Data(id)) => sets.adopt(own, id).map(|id| Some(Verb::Data(id))).ok_or(BuildError::Records),
         other => Ok(other),
     };
-    Ok(Verbs { at: adopt(verbs.at)?, below: adopt(verbs.below)? })
+    Ok(Verbs { at: adopt(verbs.at)?, below: adopt(verbs.below)?, until: verbs.until })
 }
 
 /// What the ancestors of the key at hand say: their keys' lengths and their listings.
@@ -196,16 +197,19 @@ impl Ancestors {
         }
     }
 
-    /// What the nearest ancestor that speaks for `feed` says of all below it.
-    fn inherited(&self, feed: FeedId) -> Option<Verb> {
-        self.listings.iter().rev().filter(|listing| listing.feed == feed).find_map(|listing| listing.verbs.below)
+    /// What the nearest ancestor that speaks for `feed` says of all below it, and until when.
+    fn inherited(&self, feed: FeedId) -> Option<(Verb, Until)> {
+        let mut own = self.listings.iter().rev().filter(|listing| listing.feed == feed);
+        own.find_map(|listing| listing.verbs.below.map(|verb| (verb, listing.verbs.until)))
     }
 
-    /// Whether `listing` says nothing new.
+    /// Whether `listing` says nothing new, and never will: it may outlast what is above it.
     fn covers(&self, listing: &Listing) -> bool {
-        let inherited = self.inherited(listing.feed);
-        let says_the_same = |verb: Option<Verb>| verb.is_none() || verb == inherited;
-        inherited.is_some() && says_the_same(listing.verbs.at) && says_the_same(listing.verbs.below)
+        let Verbs { at, below, until } = listing.verbs;
+        self.inherited(listing.feed).is_some_and(|(inherited, lasts)| {
+            let says_the_same = |verb: Option<Verb>| verb.is_none_or(|verb| verb == inherited);
+            lasts >= until && says_the_same(at) && says_the_same(below)
+        })
     }
 
     /// Takes a kept key as an ancestor of those that follow.
@@ -254,7 +258,7 @@ impl Index {
             }
             listings.sort_unstable_by_key(|listing| listing.feed);
             ancestors.descend(&key);
-            listings.retain(|listing| !ancestors.covers(listing));
+            listings.retain(|listing| !listing.verbs.is_silent() && !ancestors.covers(listing));
             if listings.is_empty() {
                 continue;
             }
@@ -269,7 +273,8 @@ impl Index {
         map.verify().map_err(BuildError::Verify)?;
         let indexed = |part: &Part<'_>| IndexedFeed { id: part.id, name: part.name.to_owned(), entries: part.entries };
         let feeds = parts.iter().map(indexed).collect();
-        Ok(Self { map, filter: Some(filter), networks, rows: table.into_rows(), sets: sets.closed(), feeds })
+        let body = Body { map, filter: Some(filter), networks, sets: sets.closed() };
+        Ok(Self { layer: Layer { body: Arc::new(body), rows: table.into_rows().into() }, feeds })
     }
 }
 
@@ -293,7 +298,7 @@ fn cursors<'a>(parts: &[Part<'a>]) -> Vec<Cursor<'a>> {
                 } else {
                     let mut cursor = Cursor::Old {
                         index: old,
-                        rest: old.map.stream(),
+                        rest: old.layer.body.map.stream(),
                         places: vec![(old_feed, feed)],
                         key: Vec::new(),
                         row: 0,
@@ -320,9 +325,8 @@ fn networks(parts: &[Part<'_>], table: &mut RowTable, sets: &mut RecordSets) -> 
         match source {
             Kept::New(sorted) => sorted.networks().try_for_each(|(side, network, verbs)| take(side, network, verbs))?,
             Kept::Old(old, old_feed) => {
-                for (side, network, row) in old.networks.iter() {
-                    let row = usize::try_from(row).ok().and_then(|row| old.rows.get(row));
-                    let mut own = row.map(super::Row::listings).unwrap_or_default().iter();
+                for (side, network, row) in old.layer.body.networks.iter() {
+                    let mut own = old.layer.row(u64::from(row)).map(Row::listings).unwrap_or_default().iter();
                     if let Some(listing) = own.find(|listing| listing.feed == old_feed) {
                         take(side, network, listing.verbs)?;
                     }

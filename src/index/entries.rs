@@ -1,28 +1,13 @@
 //! [`Entries`]: one feed's accepted entries as they are read, then sorted, each name and each network once.
 //!
 //! Keys lie end to end in one arena, so memory is the names' own octets plus seven a name. A network is an entry whose key is
-//! [`Network`]'s own, told apart by where its start is kept. Behind the key of an entry with records stand its sets' numbers. Duplicates are found by sorting, and
-//! told apart by line without keeping line numbers: an entry only knows whether it shares its line with the one before.
+//! [`Network`]'s own, told apart by where its start is kept. Duplicates are found by sorting, and told apart by line without keeping line
+//! numbers: an entry only knows whether it shares its line with the one before.
 
+use super::arena::{Arena, Fall};
 use super::networks::NETWORKS_MAX;
 use super::record_sets::{Apart, RECORD_SET_OCTETS_MAX, RECORD_SETS_MAX, RecordSets};
-use super::{DataId, Network, Record, Side, Verb, Verbs};
-
-/// The most entries a feed may have, and the most octets their keys may take (offsets are 32 bits): 4 GiB is some 150 million names.
-const ARENA_OCTETS_MAX: usize = u32::MAX as usize - 512;
-
-/// This entry stands on the same line as the one before it in the arena.
-const SAME_LINE: u8 = 1;
-/// Sorting found this entry to add nothing.
-const DUPLICATE: u8 = 2;
-/// Sorting found this entry to say what cannot be said beside an earlier one.
-const CONFLICT: u8 = 4;
-/// Sorting found this entry's record to be more than its name may have.
-const TOO_LARGE: u8 = 8;
-/// This entry has [`SETS_OCTETS`] behind its key.
-const ROOM: u8 = 16;
-/// Octets behind the key of an entry that has records: the number of the set for the name, and of that for what is below.
-const SETS_OCTETS: usize = 8;
+use super::{DataId, Network, Record, Side, Until, Verb, Verbs};
 
 /// Why an entry was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,8 +32,8 @@ pub enum EntriesError {
 /// One feed's entries in the order they were read.
 #[derive(Default)]
 pub struct Entries {
-    /// `[length, verbs, flags, key…]` for each entry, [`SETS_OCTETS`] more if it has records.
-    arena: Vec<u8>,
+    /// All of them, duplicates included.
+    arena: Arena,
     /// Where each name's entry starts in `arena`.
     starts: Vec<u32>,
     /// Where each network's does.
@@ -73,53 +58,14 @@ pub struct Lines {
 /// One feed's entries, sorted by key, each key once.
 #[derive(Default)]
 pub struct Sorted {
-    /// As in [`Entries`], duplicates included.
-    arena: Vec<u8>,
+    /// As in [`Entries`].
+    arena: Arena,
     /// Where the names' entries that count start, in key order.
     starts: Vec<u32>,
     /// Where the networks' do, in key order.
     network_starts: Vec<u32>,
     /// As in [`Entries`]; some are of no entry that counts.
     pub(super) sets: RecordSets,
-}
-
-/// Two verbs in one octet.
-fn pack(verbs: Verbs) -> u8 {
-    let number = |verb: Option<Verb>| verb.map_or(0, Verb::number);
-    number(verbs.at) << 4 | number(verbs.below)
-}
-
-/// Whether one of the verbs is answered with records.
-fn has_records(verbs: Verbs) -> bool {
-    [verbs.at, verbs.below].into_iter().flatten().any(|verb| verb.data().is_some())
-}
-
-/// What stands behind the key of an entry with records: the number of the set for the name, and of that for what is below.
-fn pack_sets(verbs: Verbs) -> impl Iterator<Item = u8> {
-    let number = |verb: Option<Verb>| verb.and_then(Verb::data).map_or(0, DataId::number).to_be_bytes();
-    number(verbs.at).into_iter().chain(number(verbs.below))
-}
-
-/// The reverse of [`pack`] and of [`pack_sets`].
-fn unpack(octet: u8, sets: &[u8]) -> Verbs {
-    let (at, below) = match sets.first_chunk::<SETS_OCTETS>() {
-        Some(&[a, b, c, d, e, f, g, h]) => (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])),
-        None => (0, 0),
-    };
-    Verbs { at: Verb::from_number(octet >> 4, at), below: Verb::from_number(octet & 15, below) }
-}
-
-/// What an entry came to beside an earlier one of its key; of several, the greatest counts for their line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Fall {
-    /// It adds nothing.
-    Duplicate,
-    /// Its record is too much.
-    TooLarge,
-    /// It does not go with the earlier one.
-    Conflict,
-    /// It adds something.
-    Used,
 }
 
 /// Which of two verbs for one place in one feed stands, and what became of the second: cancelling stands over letting through over the
@@ -147,38 +93,6 @@ fn merge(old: Option<Verb>, new: Option<Verb>, sets: &mut RecordSets) -> (Option
     }
 }
 
-/// The entry at `start`: its verbs, its flags, its key.
-fn entry(arena: &[u8], start: u32) -> (Verbs, u8, &[u8]) {
-    match arena.get(start as usize..) {
-        Some([length, verbs, flags, rest @ ..]) => {
-            let (key, behind) = rest.split_at_checked(usize::from(*length)).unwrap_or_default();
-            (unpack(*verbs, if flags & ROOM == 0 { &[] } else { behind }), *flags, key)
-        }
-        _ => (Verbs { at: None, below: None }, 0, &[]),
-    }
-}
-
-/// The key of the entry at `start`.
-fn key_of(arena: &[u8], start: u32) -> &[u8] {
-    match arena.get(start as usize..) {
-        Some([length, _, _, rest @ ..]) => rest.get(..usize::from(*length)).unwrap_or_default(),
-        _ => &[],
-    }
-}
-
-/// Writes verbs over those of the entry at `start`; `false`, and nothing is written, if it lacks room for their sets.
-fn overwrite(arena: &mut [u8], start: u32, verbs: Verbs) -> bool {
-    let Some([length, packed, flags, rest @ ..]) = arena.get_mut(start as usize..) else { return false };
-    if *flags & ROOM != 0 {
-        let behind = rest.get_mut(usize::from(*length)..).unwrap_or_default();
-        behind.iter_mut().zip(pack_sets(verbs)).for_each(|(slot, octet)| *slot = octet);
-    } else if has_records(verbs) {
-        return false;
-    }
-    *packed = pack(verbs);
-    true
-}
-
 impl Entries {
     /// Takes one name. `same_line`: it stands on the same line as the entry taken before it.
     ///
@@ -190,7 +104,7 @@ impl Entries {
         Ok(())
     }
 
-    /// Takes one network, which is wholly of `verb`. `same_line` as of [`push`](Self::push).
+    /// Takes one network, which is wholly of `verb` and enforced until `until`. `same_line` as of [`push`](Self::push).
     ///
     /// # Errors
     /// [`EntriesError`].
@@ -199,12 +113,13 @@ impl Entries {
         side: Side,
         network: Network,
         verb: Verb,
+        until: Until,
         same_line: bool,
     ) -> Result<(), EntriesError> {
         if self.network_starts.len() >= NETWORKS_MAX {
             return Err(EntriesError::Networks);
         }
-        let start = self.append(&network.key(side), Verbs::exact(verb), same_line)?;
+        let start = self.append(&network.key(side), Verbs::exact(verb).until(until), same_line)?;
         self.network_starts.push(start);
         Ok(())
     }
@@ -212,17 +127,7 @@ impl Entries {
     /// Appends an entry to the arena and says where it starts.
     fn append(&mut self, key: &[u8], verbs: Verbs, same_line: bool) -> Result<u32, EntriesError> {
         let length = u8::try_from(key.len()).ok().filter(|&length| length < 255).ok_or(EntriesError::KeyTooLong)?;
-        if self.arena.len() > ARENA_OCTETS_MAX {
-            return Err(EntriesError::Full);
-        }
-        let start = u32::try_from(self.arena.len()).map_err(|_| EntriesError::Full)?;
-        let room = if has_records(verbs) { ROOM } else { 0 };
-        self.arena.extend_from_slice(&[length, pack(verbs), room | if same_line { SAME_LINE } else { 0 }]);
-        self.arena.extend_from_slice(key);
-        if room != 0 {
-            self.arena.extend(pack_sets(verbs));
-        }
-        Ok(start)
+        self.arena.append(length, key, verbs, same_line).ok_or(EntriesError::Full)
     }
 
     /// The verb that answers `record`, to be pushed here. What is pushed for one place with several such verbs is answered with all of them.
@@ -251,7 +156,7 @@ impl Entries {
     pub fn finish(self) -> (Sorted, Lines) {
         let Self { mut arena, mut starts, mut network_starts, mut sets } = self;
         for starts in [&mut starts, &mut network_starts] {
-            sort_by_key(&arena, starts);
+            arena.sort(starts);
             fold_duplicates(&mut arena, starts, &mut sets);
             starts.shrink_to_fit();
         }
@@ -260,95 +165,42 @@ impl Entries {
     }
 }
 
-/// Leaves one of each key's entries, which are next to each other in `starts` in the order of the file, with what all of them say.
-fn fold_duplicates(arena: &mut [u8], starts: &mut Vec<u32>, sets: &mut RecordSets) {
+/// Leaves one of each key's entries, which are next to each other in `starts` in the order of the file, with what all of them say, until the
+/// last of them ends.
+fn fold_duplicates(arena: &mut Arena, starts: &mut Vec<u32>, sets: &mut RecordSets) {
     starts.dedup_by(|&mut later, kept| {
-        if key_of(arena, later) != key_of(arena, *kept) {
+        if arena.key(later) != arena.key(*kept) {
             sets.settle();
             return false;
         }
-        let ((new, flags, _), (old, ..)) = (entry(arena, later), entry(arena, *kept));
+        let ((_, new), (_, old)) = (arena.entry(later), arena.entry(*kept));
         let ((at, at_fall), (below, below_fall)) = (merge(old.at, new.at, sets), merge(old.below, new.below, sets));
-        let merged = Verbs { at, below };
+        let merged = Verbs { at, below, until: old.until.max(new.until) };
         // Records are of one of the two, which then has room for them.
-        if !overwrite(arena, *kept, merged) {
-            overwrite(arena, later, merged);
+        if !arena.overwrite(*kept, merged) {
+            arena.overwrite(later, merged);
             *kept = later;
         }
-        let fell = match at_fall.max(below_fall) {
-            Fall::Used => 0,
-            Fall::Duplicate => DUPLICATE,
-            Fall::Conflict => CONFLICT,
-            Fall::TooLarge => TOO_LARGE,
+        let fall = match at_fall.max(below_fall) {
+            Fall::Duplicate if new.until > old.until => Fall::Used,
+            fall => fall,
         };
-        if let Some(octet) = arena.get_mut(later as usize + 2) {
-            *octet = flags | fell;
-        }
+        arena.mark(later, fall);
         true
     });
 }
 
-/// An entry while it is sorted: the next eight octets of its key, big-endian, in two halves, and its start. In order as it stands.
-type Sortable = [u32; 3];
-
-/// Sorts by key, then by place in the file.
-///
-/// Eight octets at a time are carried beside each start, so that nearly all comparisons stay out of the arena; 12 octets a name while it
-/// lasts.
-fn sort_by_key(arena: &[u8], starts: &mut Vec<u32>) {
-    let mut sortable: Vec<Sortable> =
-        std::mem::take(starts).into_iter().map(|start| sortable_at(arena, start, 0)).collect();
-    sort_from(arena, &mut sortable, 0);
-    starts.extend(sortable.iter().map(|&[.., start]| start));
-}
-
-/// Sorts entries whose keys are the same up to `depth`, and whose octets there are at hand.
-fn sort_from(arena: &[u8], entries: &mut [Sortable], depth: usize) {
-    entries.sort_unstable();
-    for run in entries.chunk_by_mut(|[a, b, _], [c, d, _]| (a, b) == (c, d)) {
-        // A key that ends here is told from a longer one: behind a whole name comes a length octet, which is never 0.
-        let goes_on = |&[.., start]: &Sortable| key_of(arena, start).len() > depth + 8;
-        if run.len() > 1 && run.iter().any(goes_on) {
-            for one in run.iter_mut() {
-                *one = sortable_at(arena, one[2], depth + 8);
-            }
-            sort_from(arena, run, depth + 8);
-        }
-    }
-}
-
-/// The entry at `start` with the eight octets of its key from `depth` on, as if zeroes followed it.
-fn sortable_at(arena: &[u8], start: u32, depth: usize) -> Sortable {
-    let key = key_of(arena, start).get(depth..).unwrap_or_default();
-    let eight = match key.first_chunk::<8>() {
-        Some(&eight) => u64::from_be_bytes(eight),
-        None => key.iter().chain(&[0; 8]).take(8).fold(0, |word, &octet| word << 8 | u64::from(octet)),
-    };
-    #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
-    let halves = ((eight >> 32) as u32, eight as u32);
-    [halves.0, halves.1, start]
-}
-
-/// Walks the arena in the order of the file and groups entries by line.
-fn count_lines(arena: &[u8]) -> Lines {
+/// Groups entries by line.
+fn count_lines(arena: &Arena) -> Lines {
     let mut lines = Lines::default();
-    let mut rest = arena;
     let mut open = None;
-    while let [length, _, flags, tail @ ..] = rest {
-        let fall = match flags & (DUPLICATE | CONFLICT | TOO_LARGE) {
-            0 => Fall::Used,
-            DUPLICATE => Fall::Duplicate,
-            CONFLICT => Fall::Conflict,
-            _ => Fall::TooLarge,
-        };
-        if flags & SAME_LINE == 0 {
+    for (fall, same_line) in arena.falls() {
+        if same_line {
+            open = open.max(Some(fall));
+        } else {
             lines.close(open);
             open = Some(fall);
-        } else {
-            open = open.max(Some(fall));
         }
-        let room = if flags & ROOM == 0 { 0 } else { SETS_OCTETS };
-        rest = tail.get(usize::from(*length) + room..).unwrap_or_default();
     }
     lines.close(open);
     lines
@@ -401,7 +253,7 @@ impl Sorted {
     /// Networks and their verbs: by side, the longest first, then by address.
     pub fn networks(&self) -> impl Iterator<Item = (Side, Network, Verbs)> {
         self.network_starts.iter().filter_map(|&start| {
-            let (verbs, _, key) = entry(&self.arena, start);
+            let (key, verbs) = self.arena.entry(start);
             Network::from_key(key).map(|(side, network)| (side, network, verbs))
         })
     }
@@ -414,17 +266,14 @@ impl Sorted {
 
     /// Names' keys and verbs in key order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Verbs)> {
-        self.starts.iter().map(|&start| {
-            let (verbs, _, key) = entry(&self.arena, start);
-            (key, verbs)
-        })
+        self.starts.iter().map(|&start| self.arena.entry(start))
     }
 
     /// What the name of `key` says; a binary search.
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<Verbs> {
-        let place = self.starts.binary_search_by(|&start| key_of(&self.arena, start).cmp(key)).ok()?;
-        self.starts.get(place).map(|&start| entry(&self.arena, start).0)
+        let place = self.starts.binary_search_by(|&start| self.arena.key(start).cmp(key)).ok()?;
+        self.starts.get(place).map(|&start| self.arena.entry(start).1)
     }
 }
 
@@ -467,7 +316,7 @@ mod tests {
     fn networks_are_counted_by_line_and_sorted_apart_from_names() {
         let network = |last: u8, prefix_len| Network::of([192, 0, 2, last].into(), prefix_len).unwrap();
         let mut entries = Entries::default();
-        entries.push_network(Side::Answer, network(0, 24), Verb::Drop, false).unwrap();
+        entries.push_network(Side::Answer, network(0, 24), Verb::Drop, Until::NEVER, false).unwrap();
         entries.push(b"\x01a", Verbs::exact(Verb::Nxdomain), false).unwrap();
         for (side, network, verb, same_line) in [
             (Side::Answer, network(7, 32), Verb::Nodata, false),
@@ -477,7 +326,7 @@ mod tests {
             (Side::Answer, network(0, 24), Verb::Nxdomain, false), // the first stands
             (Side::Client, network(0, 24), Verb::Passthru, false), // stronger
         ] {
-            entries.push_network(side, network, verb, same_line).unwrap();
+            entries.push_network(side, network, verb, Until::NEVER, same_line).unwrap();
         }
         let (sorted, lines) = entries.finish();
         assert_eq!(lines, Lines { used: 6, duplicate: 1, ..Lines::default() });
@@ -524,7 +373,7 @@ mod tests {
         let network = Network::of([192, 0, 2, 0].into(), 24).unwrap();
         for last in [1, 2, 1] {
             let verb = entries.record(address(last)).unwrap();
-            entries.push_network(Side::Answer, network, verb, false).unwrap();
+            entries.push_network(Side::Answer, network, verb, Until::NEVER, false).unwrap();
         }
         let (sorted, lines) = entries.finish();
         assert_eq!(lines, Lines { used: 12, duplicate: 3, conflict: 5, too_large: 1 });
@@ -543,6 +392,55 @@ mod tests {
             ["1 2 | 3", "Some(Nxdomain) | 3", "0 | None", "Some(Passthru) | None", "0 | None", "Some(Drop) | None"]
         );
         assert_eq!(sorted.networks().map(|(.., verbs)| shown(verbs.at)).collect::<Vec<_>>(), ["1 2"]);
+    }
+
+    #[test]
+    fn of_one_key_the_latest_end_stands() {
+        let listed = Verbs::subtree(Verb::Listed);
+        let [early, late] = [1, 2].map(|hour| Until::from_secs(hour * 3600));
+        let mut entries = Entries::default();
+        let verb = entries.record(Record { rtype: 16, ttl_secs: 60, rdata: b"\x01x"[..].into() }).unwrap();
+        let records = Verbs::below(verb);
+        for (key, verbs) in [
+            (&b"\x01a"[..], listed.until(early)),
+            (b"\x01a", listed.until(late)),                        // later: used
+            (b"\x01a", listed.until(early)),                       // duplicate
+            (b"\x01b", listed),                                    // without room for an end
+            (b"\x01b", listed.until(late)),                        // duplicate
+            (b"\x01c", listed.until(early)),                       // with room, and in the end none
+            (b"\x01c", listed),                                    // used
+            (b"\x01d", Verbs::exact(Verb::Nxdomain).until(early)), // without room for records
+            (b"\x01d", records.until(late)),                       // used
+            (b"\x01e", Verbs::exact(Verb::Nxdomain).until(early)),
+            (b"\x01e", records), // used
+            (b"\x01f", Verbs::exact(Verb::Nxdomain)),
+            (b"\x01f", records.until(late)), // used
+            (b"\x01g", Verbs::exact(Verb::Nxdomain).until(early)),
+            (b"\x01g", Verbs::exact(verb).until(late)), // conflict, and all the same the later end stands
+            (b"\x01h", Verbs::exact(Verb::Listed).until(late)),
+            (b"\x01h", Verbs::exact(Verb::Cancel).until(early)), // stronger, and the later end stands
+        ] {
+            entries.push(key, verbs, false).unwrap();
+        }
+        let network = Network::of([192, 0, 2, 0].into(), 24).unwrap();
+        for until in [early, late] {
+            entries.push_network(Side::Answer, network, Verb::Drop, until, false).unwrap();
+        }
+        let (sorted, lines) = entries.finish();
+        assert_eq!(lines, Lines { used: 16, duplicate: 2, conflict: 1, too_large: 0 });
+        let both = Verbs { at: Some(Verb::Nxdomain), ..records };
+        let want = [
+            (&b"\x01a"[..], listed.until(late)),
+            (b"\x01b", listed),
+            (b"\x01c", listed),
+            (b"\x01d", both.until(late)),
+            (b"\x01e", both),
+            (b"\x01f", both),
+            (b"\x01g", Verbs::exact(Verb::Nxdomain).until(late)),
+            (b"\x01h", Verbs::exact(Verb::Cancel).until(late)),
+        ];
+        assert_eq!(sorted.iter().collect::<Vec<_>>(), want);
+        assert!(sorted.networks().eq([(Side::Answer, network, Verbs::exact(Verb::Drop).until(late))]));
     }
 
     #[test]

@@ -2,8 +2,10 @@
 //!
 //! One map holds all feeds. Its keys are [`NameKey`](crate::name::NameKey)s; its value is a row number in a small table of distinct
 //! sets of [`Listing`]s. A walk reads the query's own octets, copies nothing, and reports the row at every listed ancestor. Networks
-//! stand beside the map in sorted tables and share its rows.
+//! stand beside the map in sorted tables and share its rows. An entry that is past its end is taken out of the rows alone, which are few:
+//! the map stays as it is.
 
+mod arena;
 mod artifact;
 mod build;
 mod entries;
@@ -16,6 +18,7 @@ mod record_sets;
 mod records;
 mod rows;
 mod sound;
+mod until;
 
 pub use artifact::{ARTIFACT_OCTETS_MAX, MAGIC, OpenError};
 pub use build::{BuildError, Kept, Part};
@@ -25,6 +28,7 @@ pub use networks::{NETWORKS_MAX, Network, Side};
 pub use record_sets::{DataId, RECORD_SET_OCTETS_MAX, RECORD_SETS_MAX, RECORD_TTL_SECS_MAX, RECORDS_OCTETS_MAX};
 pub use records::Record;
 pub use rows::Row;
+pub use until::Until;
 
 /// The most feeds one index can hold: the bits of a `u128`, which is a tenant's mask.
 pub const FEEDS_MAX: usize = 128;
@@ -123,25 +127,42 @@ pub struct Verbs {
     pub at: Option<Verb>,
     /// For every name below it.
     pub below: Option<Verb>,
+    /// Until when, for both.
+    pub until: Until,
 }
 
 impl Verbs {
-    /// The name and everything below it: what an indicator means in nearly every format.
+    /// Nothing at all.
+    pub(super) const SILENT: Self = Self { at: None, below: None, until: Until::NEVER };
+
+    /// The name and everything below it, for ever: what an indicator means in nearly every format.
     #[must_use]
     pub const fn subtree(verb: Verb) -> Self {
-        Self { at: Some(verb), below: Some(verb) }
+        Self { at: Some(verb), below: Some(verb), until: Until::NEVER }
     }
 
-    /// The name alone: an RPZ owner, an `=name`.
+    /// The name alone, for ever: an RPZ owner, an `=name`.
     #[must_use]
     pub const fn exact(verb: Verb) -> Self {
-        Self { at: Some(verb), below: None }
+        Self { at: Some(verb), below: None, until: Until::NEVER }
     }
 
-    /// Only what is below the name: an RPZ `*.name`.
+    /// Only what is below the name, for ever: an RPZ `*.name`.
     #[must_use]
     pub const fn below(verb: Verb) -> Self {
-        Self { at: None, below: Some(verb) }
+        Self { at: None, below: Some(verb), until: Until::NEVER }
+    }
+
+    /// The same until `until`.
+    #[must_use]
+    pub const fn until(self, until: Until) -> Self {
+        Self { until, ..self }
+    }
+
+    /// Whether it asks for nothing at all.
+    #[inline]
+    pub(super) const fn is_silent(self) -> bool {
+        self.at.is_none() && self.below.is_none()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -28,11 +29,30 @@ impl Says {
 /// What the twin keeps of one feed: its entries, as they are.
 #[derive(Clone, Default)]
 struct Feed {
-    /// By key, for the name and for what is below.
-    names: BTreeMap<Vec<u8>, [Option<Says>; 2]>,
-    /// Each pair of side and network once.
-    networks: Vec<(Side, Network, Says)>,
+    /// By key, for the name and for what is below, and until when.
+    names: BTreeMap<Vec<u8>, ([Option<Says>; 2], Until)>,
+    /// Each pair of side and network once, and until when.
+    networks: Vec<(Side, Network, Says, Until)>,
 }
+
+impl Feed {
+    /// What is left of it, `now_secs` after 1970.
+    fn lapsed(&self, now_secs: u64) -> Self {
+        let mut left = self.clone();
+        left.names.retain(|_, (_, until)| !until.has_come(now_secs));
+        left.networks.retain(|(.., until)| !until.has_come(now_secs));
+        left
+    }
+
+    /// When the first of its entries ends.
+    fn lapses_next(&self) -> Option<Until> {
+        let ends = self.names.values().map(|(_, until)| *until).chain(self.networks.iter().map(|(.., until)| *until));
+        ends.min().filter(|&until| until != Until::NEVER)
+    }
+}
+
+/// The hours in which entries end.
+const HOURS: u64 = 3;
 
 /// Each feed, by place.
 type Twin = Vec<Feed>;
@@ -60,11 +80,17 @@ fn random_verb(rng: &mut StdRng, entries: &mut Entries) -> Verb {
 
 fn random_verbs(rng: &mut StdRng, entries: &mut Entries) -> Verbs {
     let verb = random_verb(rng, entries);
-    match rng.random_range(0..4) {
+    let verbs = match rng.random_range(0..4) {
         0 => Verbs::exact(verb),
         1 => Verbs::below(verb),
         _ => Verbs::subtree(verb),
-    }
+    };
+    verbs.until(random_until(rng))
+}
+
+/// One of few hours, or never.
+fn random_until(rng: &mut StdRng) -> Until {
+    [Until::NEVER, Until::from_secs(rng.random_range(1..=HOURS) * 3600)][rng.random_range(0..2)]
 }
 
 /// What `feed` says of `name`: the deepest entry that applies.
@@ -72,7 +98,7 @@ fn twin_says(twin: &Feed, name: &Name) -> Option<Says> {
     let view = name.view().unwrap();
     (0..=view.labels()).rev().find_map(|labels| {
         let key = NameKey::of(&crate::name::NameRef::read(view.suffix(labels)).unwrap());
-        let verbs = twin.names.get(key.as_bytes())?;
+        let (verbs, _) = twin.names.get(key.as_bytes())?;
         verbs[usize::from(labels != view.labels())].clone()
     })
 }
@@ -122,8 +148,8 @@ fn twin_says_of(twin: &Feed, side: Side, address: IpAddr) -> Option<(u8, Says)> 
         let host_bits = u32::from(128 - network.prefix_len());
         ipv4(network) == is_ipv4 && bits.checked_shr(host_bits) == network.first().checked_shr(host_bits)
     };
-    let own = twin.networks.iter().filter(|(one, network, _)| *one == side && holds(network));
-    own.map(|(_, network, says)| (network.prefix_len(), says.clone())).max_by_key(|(length, _)| *length)
+    let own = twin.networks.iter().filter(|(one, network, ..)| *one == side && holds(network));
+    own.map(|(_, network, says, _)| (network.prefix_len(), says.clone())).max_by_key(|(length, _)| *length)
 }
 
 /// The same, read off the index.
@@ -147,7 +173,7 @@ fn random_feed(rng: &mut StdRng) -> (Sorted, Feed) {
     for _ in 0..rng.random_range(0..=some) {
         let (side, network) = (Side::ALL[rng.random_range(0..2)], random_network(rng));
         let verb = random_verb(rng, &mut entries);
-        entries.push_network(side, network, verb, false).unwrap();
+        entries.push_network(side, network, verb, random_until(rng), false).unwrap();
     }
     for _ in 0..rng.random_range(0..60) {
         let verbs = random_verbs(rng, &mut entries);
@@ -155,8 +181,10 @@ fn random_feed(rng: &mut StdRng) -> (Sorted, Feed) {
     }
     let (sorted, _) = entries.finish();
     let says = |verb: Option<Verb>| verb.map(|verb| Says::of(verb, |id| sorted.records(id).to_vec()));
-    let names = sorted.iter().map(|(key, Verbs { at, below })| (key.to_vec(), [says(at), says(below)])).collect();
-    let networks = sorted.networks().map(|(side, network, verbs)| (side, network, says(verbs.at).unwrap())).collect();
+    let name = |(key, verbs): (&[u8], Verbs)| (key.to_vec(), ([says(verbs.at), says(verbs.below)], verbs.until));
+    let names = sorted.iter().map(name).collect();
+    let network = |(side, network, verbs): (_, _, Verbs)| (side, network, says(verbs.at).unwrap(), verbs.until);
+    let networks = sorted.networks().map(network).collect();
     (sorted, Feed { names, networks })
 }
 
@@ -188,21 +216,12 @@ fn the_index_says_what_a_naive_loop_says() {
     for seed in 0..150 {
         let mut rng = StdRng::seed_from_u64(seed);
         let feeds: Vec<_> = (0..rng.random_range(1..5)).map(|_| random_feed(&mut rng)).collect();
-        let names: Vec<String> = (0..feeds.len()).map(|place| format!("feed-{place}")).collect();
-        let sources: Vec<_> = feeds
-            .iter()
-            .zip(&names)
-            .enumerate()
-            .map(|(place, ((sorted, _), name))| part(place, name, Kept::New(sorted)))
-            .collect();
-        let index = Index::build(&sources, &mut |_| ()).unwrap();
+        let index = build(&feeds);
         let twin: Twin = feeds.iter().map(|(_, twin)| twin.clone()).collect();
         agree(&index, &twin, &mut rng, seed);
 
         // Through the artifact.
-        let mut octets = Vec::new();
-        index.write(&mut octets).unwrap();
-        let opened = Index::open(octets).unwrap();
+        let opened = reopened(&index);
         assert_eq!(opened.feeds(), index.feeds());
         agree(&opened, &twin, &mut rng, seed);
 
@@ -218,6 +237,51 @@ fn the_index_says_what_a_naive_loop_says() {
     }
 }
 
+/// The index of these feeds, in order.
+fn build(feeds: &[(Sorted, Feed)]) -> Index {
+    let sources = feeds.iter().enumerate();
+    let parts: Vec<_> = sources.map(|(place, (sorted, _))| part(place, "feed", Kept::New(sorted))).collect();
+    Index::build(&parts, &mut |_| ()).unwrap()
+}
+
+/// The index, written and opened again.
+fn reopened(index: &Index) -> Index {
+    let mut octets = Vec::new();
+    index.write(&mut octets).unwrap();
+    Index::open(octets).unwrap()
+}
+
+#[test]
+fn what_has_ended_is_as_if_it_had_never_been() {
+    for seed in 0..150 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let feeds: Vec<_> = (0..rng.random_range(1..4)).map(|_| random_feed(&mut rng)).collect();
+        let mut index = build(&feeds);
+        for hour in 0..=HOURS {
+            let now_secs = hour * 3600 + rng.random_range(0..3600);
+            let left: Twin = feeds.iter().map(|(_, twin)| twin.lapsed(now_secs)).collect();
+            let lapsed = index.lapsed(now_secs);
+            assert!(Arc::ptr_eq(&lapsed.layer.body, &index.layer.body), "seed {seed}: shared");
+            // What an ancestor makes redundant may end unseen.
+            let ends = left.iter().filter_map(Feed::lapses_next).min().unwrap_or(Until::NEVER);
+            let next = lapsed.lapses_next().unwrap_or(Until::NEVER);
+            assert!(next >= ends && !next.has_come(now_secs), "seed {seed}: {next:?}, {ends:?}");
+            agree(&lapsed, &left, &mut rng, seed);
+
+            let opened = reopened(&lapsed);
+            agree(&opened, &left, &mut rng, seed);
+            let kept =
+                (0..feeds.len()).map(|place| part(place, "kept", Kept::Old(&lapsed, FeedId::new(place).unwrap())));
+            let rebuilt = Index::build(&kept.collect::<Vec<_>>(), &mut |_| ()).unwrap();
+            agree(&rebuilt, &left, &mut rng, seed);
+            assert_eq!(rebuilt.layer.rows.iter().filter(|row| row.listings().is_empty()).count(), 0, "seed {seed}");
+            // One hour after the other, in whichever form.
+            index = [index, lapsed, opened, rebuilt].into_iter().nth(rng.random_range(0..4)).unwrap();
+        }
+        assert_eq!(index.lapsed(HOURS * 3600).lapses_next(), None, "seed {seed}");
+    }
+}
+
 #[test]
 fn one_feed_of_several_is_their_union() {
     let mut rng = StdRng::seed_from_u64(7);
@@ -226,7 +290,7 @@ fn one_feed_of_several_is_their_union() {
         for _ in 0..40 {
             entries.push(random_name(rng).key().unwrap().as_bytes(), Verbs::subtree(Verb::Listed), false).unwrap();
             let verb = random_verb(rng, &mut entries);
-            entries.push_network(Side::Answer, random_network(rng), verb, false).unwrap();
+            entries.push_network(Side::Answer, random_network(rng), verb, Until::NEVER, false).unwrap();
         }
         entries.finish().0
     };
@@ -241,7 +305,7 @@ fn one_feed_of_several_is_their_union() {
         [says(1), says(0)].into_iter().flatten().max_by_key(|(length, _)| *length)
     };
     let want_of: Vec<_> = addresses.iter().map(|&address| of_both(address)).collect();
-    let networks = index.networks.len() as u64;
+    let networks = index.layer.body.networks.len() as u64;
     let want: Vec<_> =
         names.iter().map(|name| index_says(&index, id(0), name).or(index_says(&index, id(1), name))).collect();
     let folded = index.into_one_feed(id(5), "both");

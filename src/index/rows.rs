@@ -4,12 +4,15 @@
 
 use std::collections::HashMap;
 
-use super::{DATA, FeedId, Listing, Verb, Verbs};
+use super::{DATA, FeedId, Listing, Until, Verb, Verbs};
 
 /// The most distinct rows: 128 feeds in ever new combinations could make more, real lists make some hundred.
 pub(super) const ROWS_MAX: usize = 1 << 20;
 
-/// A set of listings that some names share, ordered by feed, each feed once.
+/// The bit of a listing's first verb in the artifact that says that the listing ends.
+const ENDS: u8 = 0x80;
+
+/// A set of listings that some names share, ordered by feed, each feed once. Empty once all of them are past their ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// By feed, ascending.
@@ -56,7 +59,8 @@ impl RowTable {
 }
 
 /// Rows as the artifact holds them: a count, then for each row a count of listings; for a listing its feed, and the numbers of its two
-/// verbs, each an octet; then for each of these that is [`Verb::Data`] its set's number (u32).
+/// verbs, each an octet; then for each of these that is [`Verb::Data`] its set's number (u32); then, if the first verb has [`ENDS`] set, until
+/// when (hours, u32).
 pub(super) fn encode(rows: &[Row]) -> Vec<u8> {
     let mut octets = Vec::new();
     octets.extend_from_slice(&u32::try_from(rows.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -64,10 +68,14 @@ pub(super) fn encode(rows: &[Row]) -> Vec<u8> {
         octets.push(u8::try_from(row.listings.len()).unwrap_or(u8::MAX));
         for listing in &row.listings {
             let number = |verb: Option<Verb>| verb.map_or(0, Verb::number);
-            let Verbs { at, below } = listing.verbs;
-            octets.extend_from_slice(&[listing.feed.0, number(at), number(below)]);
+            let Verbs { at, below, until } = listing.verbs;
+            let ends = if until == Until::NEVER { 0 } else { ENDS };
+            octets.extend_from_slice(&[listing.feed.0, number(at) | ends, number(below)]);
             for id in [at, below].into_iter().flatten().filter_map(Verb::data) {
                 octets.extend_from_slice(&id.number().to_be_bytes());
+            }
+            if ends != 0 {
+                octets.extend_from_slice(&until.number().to_be_bytes());
             }
         }
     }
@@ -90,8 +98,10 @@ pub(super) fn decode(octets: &[u8], feeds: u128, sets: usize) -> Option<Vec<Row>
             let (&[feed, at, below], tail) = rest.split_first_chunk::<3>()?;
             rest = tail;
             let feed = FeedId::new(usize::from(feed)).filter(|feed| feeds & feed.bit() != 0)?;
-            let (at, below) = (verb(at, &mut rest, sets)?, verb(below, &mut rest, sets)?);
-            listings.push(Listing { feed, verbs: Verbs { at, below } });
+            let ends = at & ENDS != 0;
+            let (at, below) = (verb(at & !ENDS, &mut rest, sets)?, verb(below, &mut rest, sets)?);
+            let until = if ends { hour(&mut rest)? } else { Until::NEVER };
+            listings.push(Listing { feed, verbs: Verbs { at, below, until } });
         }
         if !listings.is_sorted_by(|a, b| a.feed < b.feed) {
             return None;
@@ -116,13 +126,33 @@ fn verb(number: u8, rest: &mut &[u8], sets: usize) -> Option<Option<Verb>> {
     Verb::from_number(number, data).map(Some)
 }
 
+/// Until when, taken off `rest`.
+fn hour(rest: &mut &[u8]) -> Option<Until> {
+    let (number, tail) = rest.split_first_chunk::<4>()?;
+    *rest = tail;
+    Some(Until::of(u32::from_be_bytes(*number)))
+}
+
 impl Row {
     /// The row with all its feeds folded into one: for an artifact of several feeds that is one feed's source. At each place the earliest
-    /// feed's word stands.
+    /// feed's word stands, until the last of them ends.
     pub(super) fn collapse(&self, id: FeedId) -> Self {
         let first = |place: fn(&Listing) -> Option<Verb>| self.listings.iter().find_map(place);
-        let verbs = Verbs { at: first(|listing| listing.verbs.at), below: first(|listing| listing.verbs.below) };
-        Self { listings: Box::new([Listing { feed: id, verbs }]) }
+        let (at, below) = (first(|listing| listing.verbs.at), first(|listing| listing.verbs.below));
+        let until = self.listings.iter().map(|listing| listing.verbs.until).max();
+        let listing = until.map(|until| Listing { feed: id, verbs: Verbs { at, below, until } });
+        Self { listings: listing.into_iter().collect() }
+    }
+
+    /// The row without what has come to its end, `now_secs` after 1970.
+    pub(super) fn lapse(&self, now_secs: u64) -> Self {
+        let stands = |listing: &&Listing| !listing.verbs.until.has_come(now_secs);
+        Self { listings: self.listings.iter().filter(stands).copied().collect() }
+    }
+
+    /// When the first of its listings ends, if one does.
+    pub(super) fn lapses_next(&self) -> Option<Until> {
+        self.listings.iter().map(|listing| listing.verbs.until).min().filter(|&until| until != Until::NEVER)
     }
 }
 
@@ -139,8 +169,14 @@ mod tests {
         let two = [listing(0, Verbs::exact(Verb::Drop)), listing(5, Verbs::below(Verb::Cancel))];
         assert_eq!((table.intern(&one), table.intern(&two), table.intern(&one)), (Some(0), Some(1), Some(0)));
         let data = |set| Some(Verb::Data(DataId::of(set)));
-        let three = [listing(0, Verbs { at: data(2), below: None }), listing(5, Verbs { at: data(0), below: data(1) })];
+        let until = Until::from_secs(7200);
+        let three = [
+            listing(0, Verbs { at: data(2), ..Verbs::SILENT }),
+            listing(5, Verbs { at: data(0), below: data(1), until }),
+        ];
         assert_eq!(table.intern(&three), Some(2));
+        let four = [listing(0, Verbs::below(Verb::Drop).until(until)), two[1]];
+        assert_eq!((table.intern(&four), table.intern(&[four[0]])), (Some(3), Some(4)));
         let rows = table.into_rows();
         let octets = encode(&rows);
         assert_eq!(decode(&octets, 0b10_0001, 3).as_ref(), Some(&rows));
@@ -162,7 +198,22 @@ mod tests {
                 Listing { feed: FeedId(2), verbs: Verbs::subtree(Verb::Listed) },
             ]),
         };
-        let want = Verbs { at: Some(Verb::Passthru), below: Some(Verb::Listed) };
+        let want = Verbs { at: Some(Verb::Passthru), ..Verbs::below(Verb::Listed) };
         assert_eq!(row.collapse(FeedId(7)).listings(), [Listing { feed: FeedId(7), verbs: want }]);
+        assert!(Row { listings: Box::new([]) }.collapse(FeedId(7)).listings().is_empty(), "nothing stays nothing");
+    }
+
+    #[test]
+    fn a_row_loses_what_has_ended() {
+        let listing = |feed, until| Listing { feed: FeedId(feed), verbs: Verbs::subtree(Verb::Listed).until(until) };
+        let [one, two] = [1, 2].map(|hour| Until::from_secs(hour * 3600));
+        let row = Row { listings: Box::new([listing(0, two), listing(1, one), listing(2, Until::NEVER)]) };
+        for (now_secs, left, next) in
+            [(3599, &[0, 1, 2][..], Some(one)), (3600, &[0, 2], Some(two)), (7200, &[2], None), (u64::MAX, &[2], None)]
+        {
+            let row = row.lapse(now_secs);
+            let feeds: Vec<u8> = row.listings().iter().map(|listing| listing.feed.0).collect();
+            assert_eq!((feeds.as_slice(), row.lapses_next()), (left, next), "{now_secs}");
+        }
     }
 }

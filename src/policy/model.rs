@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::index::{Entries, FeedId, Index, Kept, Network, Part, Side, Sorted, Verb, Verbs};
+use crate::index::{Entries, FeedId, Index, Kept, Network, Part, Side, Sorted, Until, Verb, Verbs};
 use crate::name::Name;
 
 /// One feed, as it was made.
@@ -80,7 +80,7 @@ fn feed(rng: &mut StdRng, place: usize) -> Feed {
         let first = ipnet::IpNet::new(address, prefix_len).unwrap().network();
         let (network, verb) = (Network::of(first, prefix_len).unwrap(), verb(rng, &mut entries));
         networks.entry((side, network.prefix_len(), network.first())).or_insert_with(|| {
-            entries.push_network(side, network, verb, false).unwrap();
+            entries.push_network(side, network, verb, Until::NEVER, false).unwrap();
             (verb, first)
         });
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use super::Reason;
 use crate::feed::Report;
-use crate::index::{Entries, Sorted, Verb, Verbs};
+use crate::index::{Entries, Sorted, Until, Verb, Verbs};
 
 /// The most rules of a list that are not plain blocks: a thousand times those of any list (797 exceptions in 224).
 const RULES_MAX: usize = 1 << 20;
@@ -221,7 +221,7 @@ impl Overrules {
             *says |= self.verdict(state) != before;
         }
         let verb = |says, state| if says { Some(self.verdict(state).unwrap_or(Verb::Cancel)) } else { None };
-        (Verbs { at: verb(says_at, &at), below: verb(says_below, &below) }, below)
+        (Verbs { at: verb(says_at, &at), below: verb(says_below, &below), until: Until::NEVER }, below)
     }
 
     /// What the rules that match come to; `None`: there is none.

@@ -12,7 +12,7 @@ use super::trigger::{self, Trigger, is_special};
 use super::zone_file::{Step, ZoneFile};
 use super::{Bucket, LineParser, Reason};
 use crate::feed::intake::{Intake, Says};
-use crate::index::{RECORD_TTL_SECS_MAX, Record, Verb, Verbs};
+use crate::index::{RECORD_TTL_SECS_MAX, Record, Until, Verb, Verbs};
 
 /// The TTL of local data in a file that states none: that of the sinkhole's own answers.
 const TTL_SECS: u32 = 30;
@@ -150,7 +150,7 @@ impl Rpz {
 /// Takes an owner as a trigger (draft §4).
 fn trigger(owner: &[u8], says: Says, intake: &mut Intake<'_>) -> Result<Read, Reason> {
     match trigger::read(owner, intake.trusts_suffixes())? {
-        Trigger::Network(side, network) => intake.take_network(side, network, says)?,
+        Trigger::Network(side, network) => intake.take_network(side, network, says, Until::NEVER)?,
         Trigger::Name(b"*") if intake.trusts_suffixes() => intake.take_root(says)?,
         Trigger::Name(b"*" | b"") => return Err(Reason::Root),
         Trigger::Name([b'*', b'.', parent @ ..]) => intake.take_as(parent, Verbs::below, says)?,

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use super::super::format::{bare_name, network};
 use super::super::intake::{Intake, Says};
 use super::Reason;
+use super::moment::MICROS_PER_SEC;
 use super::pattern::Kind;
-use crate::index::{Network, Side, Verb, Verbs};
+use crate::index::{Network, Side, Until, Verb, Verbs};
 
 /// Takes an indicator's value, which counts until `until`, in microseconds since 1970.
 ///
@@ -15,8 +16,8 @@ use crate::index::{Network, Side, Verb, Verbs};
 pub(super) fn take(kind: Kind, value: &str, until: Option<u64>, intake: &mut Intake<'_>) -> Result<(), Reason> {
     let value = value.trim_ascii();
     match kind {
-        Kind::Name => intake.take(bare_name(value.as_bytes()), verbs(Verbs::subtree, until)),
-        Kind::Address => take_address(value, intake),
+        Kind::Name => intake.take(bare_name(value.as_bytes()), Verbs::subtree(Verb::Listed).until(hour(until))),
+        Kind::Address => take_address(value, until, intake),
         Kind::Url => {
             let (host, whole) = host_of(value);
             if !whole && !intake.indicators().url_hosts {
@@ -25,23 +26,23 @@ pub(super) fn take(kind: Kind, value: &str, until: Option<u64>, intake: &mut Int
             }
             let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
             if address.parse::<IpAddr>().is_ok() {
-                return take_address(address, intake);
+                return take_address(address, until, intake);
             }
             // A URL names one host, and says nothing of what is below.
-            intake.take(bare_name(host.as_bytes()), verbs(Verbs::exact, until))
+            intake.take(bare_name(host.as_bytes()), Verbs::exact(Verb::Listed).until(hour(until)))
         }
     }
 }
 
-/// What an indicator asks for until it ends.
-fn verbs(place: fn(Verb) -> Verbs, _until: Option<u64>) -> Verbs {
-    place(Verb::Listed)
+/// The hour an indicator is enforced until.
+fn hour(until: Option<u64>) -> Until {
+    until.map_or(Until::NEVER, |micros| Until::from_secs(micros.div_ceil(MICROS_PER_SEC)))
 }
 
 /// Takes an address or a network, for the answers that hold one of it.
-fn take_address(value: &str, intake: &mut Intake<'_>) -> Result<(), Reason> {
+fn take_address(value: &str, until: Option<u64>, intake: &mut Intake<'_>) -> Result<(), Reason> {
     let taken = network_of(value, intake.trusts_suffixes())
-        .and_then(|network| intake.take_network(Side::Answer, network, Says::Verb(Verb::Listed)));
+        .and_then(|network| intake.take_network(Side::Answer, network, Says::Verb(Verb::Listed), hour(until)));
     if taken.is_err() {
         intake.refuse_name();
     }
