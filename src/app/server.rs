@@ -21,6 +21,7 @@ use crate::feed::Schedule;
 use crate::metrics::Metrics;
 use crate::policy::Live;
 use crate::server::{Post, Rules, Shutdown, ask_over_tcp, serve_streams};
+use crate::sys;
 use crate::zone::Zones;
 
 /// How many questions for upstreams over TCP wait for a task (a guess: a burst of truncated replies).
@@ -87,6 +88,7 @@ impl Server {
     /// # Errors
     /// [`StartError`]; nothing is left running.
     pub fn start(settings: Settings, config_file: Option<&Path>, progress: Progress<'_>) -> Result<Self, StartError> {
+        sys::map_large_blocks();
         let zones = Arc::new(Zones::build(&settings.zones).map_err(StartError::Zones)?);
         let doors = Doors::open(&settings)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
