@@ -81,7 +81,7 @@ impl<'a> Kept<'a> {
 }
 
 /// A source of keys in ascending order.
-enum Cursor<'a> {
+pub(super) enum Cursor<'a> {
     /// A fresh feed.
     Fresh {
         /// Whose listings they are.
@@ -122,7 +122,7 @@ impl Cursor<'_> {
     }
 
     /// The key it stands at.
-    fn key(&self) -> Option<&[u8]> {
+    pub(super) fn key(&self) -> Option<&[u8]> {
         match self {
             Self::Fresh { at, .. } => at.map(|(key, _)| key),
             Self::Old { key, done, .. } => (!done).then_some(key.as_slice()),
@@ -130,7 +130,7 @@ impl Cursor<'_> {
     }
 
     /// Appends what is said of the key it stands at, sets by their numbers in `sets`.
-    fn gather(&self, listings: &mut Vec<Listing>, sets: &mut RecordSets) -> Result<(), BuildError> {
+    pub(super) fn gather(&self, listings: &mut Vec<Listing>, sets: &mut RecordSets) -> Result<(), BuildError> {
         match self {
             Self::Fresh { feed, sets: own, at, .. } => {
                 if let Some((_, verbs)) = *at {
@@ -149,7 +149,7 @@ impl Cursor<'_> {
     }
 
     /// Goes on to the next key.
-    fn advance(&mut self) {
+    pub(super) fn advance(&mut self) {
         match self {
             Self::Fresh { rest, at, .. } => *at = rest.next(),
             Self::Old { rest, key, row, done, .. } => match rest.next() {
@@ -175,7 +175,7 @@ fn adopt(verbs: Verbs, own: &RecordSets, sets: &mut RecordSets) -> Result<Verbs,
 
 /// What the ancestors of the key at hand say: their keys' lengths and their listings.
 #[derive(Default)]
-struct Ancestors {
+pub(super) struct Ancestors {
     /// The last key that was kept.
     key: Vec<u8>,
     /// Each ancestor's key length and where its listings begin in `listings`.
@@ -186,7 +186,7 @@ struct Ancestors {
 
 impl Ancestors {
     /// Forgets those that are not above `key`.
-    fn descend(&mut self, key: &[u8]) {
+    pub(super) fn descend(&mut self, key: &[u8]) {
         let shared = self.key.iter().zip(key).take_while(|(a, b)| a == b).count();
         while let Some(&(length, start)) = self.spans.last() {
             if length <= shared {
@@ -204,7 +204,7 @@ impl Ancestors {
     }
 
     /// Whether `listing` says nothing new, and never will: it may outlast what is above it.
-    fn covers(&self, listing: &Listing) -> bool {
+    pub(super) fn covers(&self, listing: &Listing) -> bool {
         let Verbs { at, below, until } = listing.verbs;
         self.inherited(listing.feed).is_some_and(|(inherited, lasts)| {
             let says_the_same = |verb: Option<Verb>| verb.is_none_or(|verb| verb == inherited);
@@ -213,7 +213,7 @@ impl Ancestors {
     }
 
     /// Takes a kept key as an ancestor of those that follow.
-    fn push(&mut self, key: &[u8], listings: &[Listing]) {
+    pub(super) fn push(&mut self, key: &[u8], listings: &[Listing]) {
         self.key.clear();
         self.key.extend_from_slice(key);
         self.spans.push((key.len(), self.listings.len()));
@@ -279,7 +279,7 @@ impl Index {
 }
 
 /// One cursor a fresh feed, and one an old index, however many feeds are kept of it.
-fn cursors<'a>(parts: &[Part<'a>]) -> Vec<Cursor<'a>> {
+pub(super) fn cursors<'a>(parts: &[Part<'a>]) -> Vec<Cursor<'a>> {
     let mut cursors: Vec<Cursor<'a>> = Vec::new();
     for &Part { id: feed, source, .. } in parts {
         match source {
@@ -313,8 +313,11 @@ fn cursors<'a>(parts: &[Part<'a>]) -> Vec<Cursor<'a>> {
     cursors
 }
 
-/// The networks of all parts, with rows of `table` and sets of `sets`.
-fn networks(parts: &[Part<'_>], table: &mut RowTable, sets: &mut RecordSets) -> Result<Networks, BuildError> {
+/// What each feed says of each network, those of one network together, sets by their numbers in `sets`.
+pub(super) fn network_listings(
+    parts: &[Part<'_>],
+    sets: &mut RecordSets,
+) -> Result<Vec<(Side, Network, Listing)>, BuildError> {
     let mut said: Vec<(Side, Network, Listing)> = Vec::new();
     for &Part { id: feed, source, .. } in parts {
         let mut take = |side, network, verbs| {
@@ -335,6 +338,12 @@ fn networks(parts: &[Part<'_>], table: &mut RowTable, sets: &mut RecordSets) -> 
         }
     }
     said.sort_unstable_by_key(|(side, network, listing)| (*side, network.order(), listing.feed));
+    Ok(said)
+}
+
+/// The networks of all parts, with rows of `table` and sets of `sets`.
+fn networks(parts: &[Part<'_>], table: &mut RowTable, sets: &mut RecordSets) -> Result<Networks, BuildError> {
+    let said = network_listings(parts, sets)?;
     let mut networks = Networks::default();
     for same in said.chunk_by(|(a, b, _), (c, d, _)| (a, b) == (c, d)) {
         let listings: Vec<Listing> = same.iter().map(|&(.., listing)| listing).collect();

@@ -8,6 +8,7 @@
 mod arena;
 mod artifact;
 mod build;
+mod changes;
 mod entries;
 mod filter;
 mod lookup;
@@ -22,6 +23,7 @@ mod until;
 
 pub use artifact::{ARTIFACT_OCTETS_MAX, MAGIC, OpenError};
 pub use build::{BuildError, Kept, Part};
+pub use changes::{Change, Subject, changes};
 pub use entries::{Entries, EntriesError, Lines, Sorted};
 pub use lookup::{Index, IndexedFeed};
 pub use networks::{NETWORKS_MAX, Network, Side};
