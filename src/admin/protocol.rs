@@ -50,6 +50,16 @@ pub enum Request {
     },
     /// List the generations that are kept.
     Generations,
+    /// Say what reading a feed now would change, or what changed since a generation.
+    Differences {
+        /// Which, by name.
+        feed: String,
+        /// The generation's number; `None`: the feed's source as it is now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<u64>,
+        /// Whether entries are told too.
+        named: bool,
+    },
 }
 
 impl fmt::Debug for Request {
@@ -62,6 +72,7 @@ impl fmt::Debug for Request {
             Self::Rollback { .. } => "Rollback { .. }",
             Self::Unpin { .. } => "Unpin { .. }",
             Self::Generations => "Generations",
+            Self::Differences { .. } => "Differences { .. }",
         })
     }
 }
@@ -88,6 +99,8 @@ pub enum Reply {
         /// The newest first.
         kept: Vec<GenerationSummary>,
     },
+    /// How a feed differs.
+    Differences(FeedDifferences),
     /// It was not done, and why: an error and its causes.
     Failed {
         /// In words.
@@ -114,6 +127,30 @@ pub struct FeedSummary {
     pub pinned: bool,
     /// Loads that were refused since the start, by rule.
     pub refused_updates: Vec<(String, u64)>,
+}
+
+/// How a feed differs from what it was, or would be.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedDifferences {
+    /// Entries that were not there.
+    pub added: u64,
+    /// Entries that are there no more.
+    pub removed: u64,
+    /// Entries that say something else.
+    pub altered: u64,
+    /// Why the source as it is now would be refused, if it would.
+    pub refused: Option<String>,
+    /// The first of the entries, led by `+`, `-` or `~`, if they were asked for.
+    pub entries: Vec<String>,
+}
+
+impl fmt::Debug for FeedDifferences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FeedDifferences")
+            .field("added", &self.added)
+            .field("removed", &self.removed)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One generation that is kept.
@@ -286,6 +323,10 @@ mod tests {
                 r#"{"request":"refresh","feeds":["a"],"force":true}"#,
             ),
             (Request::Rollback { generation: None, feeds: vec![] }, r#"{"request":"rollback","feeds":[]}"#),
+            (
+                Request::Differences { feed: "a".to_owned(), since: None, named: false },
+                r#"{"request":"differences","feed":"a","named":false}"#,
+            ),
             (Request::Unpin { feeds: vec![] }, r#"{"request":"unpin","feeds":[]}"#),
             (
                 Request::Explain { name: "canary.example".to_owned(), client: None },

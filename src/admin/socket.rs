@@ -66,6 +66,13 @@ pub trait Control: Send + Sync + 'static {
     /// There is no such feed, or none is pinned.
     fn unpin(&self, feeds: Vec<String>) -> Result<Reply, Fault>;
 
+    /// Compares a feed in force with its source, or with what it was in a generation, and gives [`Reply::Differences`]; `named`: entries are
+    /// told too.
+    ///
+    /// # Errors
+    /// There is no such feed or generation, or the source cannot be read.
+    fn differences(&self, feed: String, since: Option<u64>, named: bool) -> Result<Reply, Fault>;
+
     /// Gives [`Reply::Generations`].
     ///
     /// # Errors
@@ -206,6 +213,7 @@ fn perform(request: Request, control: Arc<dyn Control>) -> impl Future<Output = 
             Request::Rollback { generation, feeds } => control.roll_back(generation, feeds),
             Request::Unpin { feeds } => control.unpin(feeds),
             Request::Generations => control.generations(),
+            Request::Differences { feed, since, named } => control.differences(feed, since, named),
         };
         done.unwrap_or_else(|fault| Reply::Failed { message: chain(fault.as_ref()) })
     });
@@ -229,7 +237,7 @@ mod tests {
     use std::sync::Barrier;
 
     use super::*;
-    use crate::admin::{GenerationSummary, Verdict, ask};
+    use crate::admin::{FeedDifferences, GenerationSummary, Verdict, ask};
 
     /// A server whose reload meets the test at a barrier, fails the second time, and panics the third.
     struct Scripted {
@@ -285,6 +293,11 @@ mod tests {
 
         fn unpin(&self, feeds: Vec<String>) -> Result<Reply, Fault> {
             Ok(Reply::Reloaded { generation: 5, feeds: Vec::new(), warnings: feeds })
+        }
+
+        fn differences(&self, feed: String, since: Option<u64>, named: bool) -> Result<Reply, Fault> {
+            let entries = vec![format!("{feed} {since:?} {named}")];
+            Ok(Reply::Differences(FeedDifferences { entries, ..FeedDifferences::default() }))
         }
 
         fn generations(&self) -> Result<Reply, Fault> {
@@ -346,6 +359,9 @@ mod tests {
                 let reloaded = Reply::Reloaded { generation, feeds: Vec::new(), warnings: vec![warning.to_owned()] };
                 assert_eq!(ask(path, &request).unwrap(), reloaded);
             }
+            let differences = Request::Differences { feed: "a".to_owned(), since: Some(2), named: true };
+            let Reply::Differences(told) = ask(path, &differences).unwrap() else { panic!("no differences") };
+            assert_eq!(told.entries, ["a Some(2) true"]);
             let listed = ask(path, &Request::Generations).unwrap();
             assert!(matches!(listed, Reply::Generations { kept } if kept[0].generation == 6));
         });

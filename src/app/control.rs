@@ -4,10 +4,12 @@ use std::net::IpAddr;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::differences::Differences;
 use super::explain::explain;
 use super::tasks::{Answer, ReloadError, Reloaded, Task};
-use crate::admin::{self, Explanation, Fault, FeedSummary, GenerationSummary, Reply, Status};
+use crate::admin::{self, Explanation, Fault, FeedDifferences, FeedSummary, GenerationSummary, Reply, Status};
 use crate::feed::KeptGeneration;
+use crate::index::Change;
 use crate::metrics::{FeedFigures, Metrics};
 use crate::name::Name;
 use crate::policy::Live;
@@ -79,6 +81,18 @@ impl admin::Control for Control {
 
     fn unpin(&self, feeds: Vec<String>) -> Result<Reply, Fault> {
         self.publish(|answer| Task::Unpin { feeds, answer })
+    }
+
+    fn differences(&self, feed: String, since: Option<u64>, named: bool) -> Result<Reply, Fault> {
+        let found = self.have_done(|answer| Task::Differences { feed, since, named, answer })?;
+        let sign = |change| match change {
+            Change::Added => '+',
+            Change::Removed => '-',
+            Change::Altered => '~',
+        };
+        let entries = found.entries.into_iter().map(|(change, text)| format!("{} {text}", sign(change))).collect();
+        let Differences { added, removed, altered, refused, .. } = found;
+        Ok(Reply::Differences(FeedDifferences { added, removed, altered, refused, entries }))
     }
 
     fn generations(&self) -> Result<Reply, Fault> {

@@ -210,15 +210,7 @@ fn read_one(
     let guard = &config.terms.guard;
     match feed::load(config, &mut |done, total| progress(&config.name, done, total))? {
         Loaded::Text { entries, report } => {
-            let refused = report.refused_total();
-            let load = Load {
-                entries: report.entries,
-                lines: report.used + report.duplicate + refused,
-                refused,
-                canaries: guard.canaries_sunk(&entries),
-                protected: 0,
-            };
-            gate(&config.gate, previous, load, force)?;
+            gate(&config.gate, previous, report.weigh(guard.canaries_sunk(&entries)), force)?;
             let tally = Tally::of(&entries);
             Ok(Fresh { next: Next::Fresh(entries), entries: report.entries, tally, report: Some(*report) })
         }

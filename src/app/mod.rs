@@ -6,6 +6,7 @@
 mod assemble;
 mod assembly;
 mod control;
+mod differences;
 mod explain;
 mod feeds;
 mod generation;
@@ -21,6 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::{error, io};
 
+pub use differences::{DIFFERENCES_NAMED_MAX, Differences};
 pub use feeds::{FeedSet, FeedState, Tally};
 pub use loading::{FeedError, FeedTrouble, LoadedFeeds, Progress, Wanted, load_feeds};
 pub use server::{Server, Started};

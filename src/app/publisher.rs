@@ -159,6 +159,10 @@ impl Publisher {
             match self.next_task(tasks, held > 0) {
                 Ok(Task::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Task::Generations(answer)) => drop(answer.send(self.generations())),
+                Ok(Task::Differences { feed, since, named, answer }) => {
+                    drop(answer.send(self.differences(&feed, since, named)));
+                    freeing = true;
+                }
                 Ok(task) => {
                     self.perform(task);
                     freeing = true;
@@ -207,7 +211,7 @@ impl Publisher {
             Task::Refresh { feeds, force, answer } => (self.refresh_named(&feeds, force), Some(answer)),
             Task::Rollback { generation, feeds, answer } => (self.roll_back(generation, &feeds), Some(answer)),
             Task::Unpin { feeds, answer } => (self.unpin(&feeds), Some(answer)),
-            Task::Generations(_) | Task::Stop => return,
+            Task::Differences { .. } | Task::Generations(_) | Task::Stop => return,
         };
         report(&result);
         if let Some(answer) = answer {

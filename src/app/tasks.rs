@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use super::differences::Differences;
 use super::loading::FeedTrouble;
 use crate::config::Faults;
 use crate::feed::{KeptGeneration, StoreError};
@@ -42,6 +43,17 @@ pub(super) enum Task {
         feeds: Vec<String>,
         /// Who asked.
         answer: Answer<Reloaded>,
+    },
+    /// Say what reading this feed now would change, or what changed since a generation.
+    Differences {
+        /// The operator's name for it.
+        feed: String,
+        /// The generation's number.
+        since: Option<u64>,
+        /// Whether entries are told too.
+        named: bool,
+        /// Who asked.
+        answer: Answer<Differences>,
     },
     /// Say which generations are kept.
     Generations(Answer<Generations>),

@@ -119,6 +119,8 @@ pub(super) enum Feed {
     List(Socket),
     /// Read feeds again: those whose file changed, and those whose last update was refused.
     Refresh(Refresh),
+    /// Say what reading a feed now would change and whether it would be taken, or what changed since a generation: in counts.
+    Diff(Diff),
     /// Let feeds that were rolled back follow their sources again.
     Unpin(Feeds),
 }
@@ -133,6 +135,23 @@ pub(super) struct Refresh {
     /// protected name, is refused all the same.
     #[arg(long)]
     pub(super) force: bool,
+    /// Which running server.
+    #[command(flatten)]
+    pub(super) socket: Socket,
+}
+
+/// `feed diff`.
+#[derive(Debug, Args)]
+pub(super) struct Diff {
+    /// Which.
+    #[arg(value_name = "NAME")]
+    pub(super) feed: String,
+    /// Compare with what the feed was in this generation, not with what its source is now.
+    #[arg(long, value_name = "GENERATION")]
+    pub(super) since: Option<u64>,
+    /// Print the entries too, at most 1000: indicators, on this terminal.
+    #[arg(long)]
+    pub(super) names: bool,
     /// Which running server.
     #[command(flatten)]
     pub(super) socket: Socket,
@@ -187,6 +206,8 @@ mod tests {
             ("feed list", None),
             ("feed refresh a b --force --socket s", None),
             ("feed unpin a", None),
+            ("feed diff a --since 3 --names", None),
+            ("feed diff", Some(MissingRequiredArgument)),
             ("feed", Some(DisplayHelpOnMissingArgumentOrSubcommand)),
             ("rollback x", Some(ValueValidation)),
             ("", Some(DisplayHelpOnMissingArgumentOrSubcommand)),

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::table::{Cell, Table, thousands};
-use crate::admin::{FeedSummary, GenerationSummary};
+use super::table::{Cell, Table, plain, thousands};
+use crate::admin::{FeedDifferences, FeedSummary, GenerationSummary};
 
 /// Prints the feeds in force.
 ///
@@ -31,6 +31,28 @@ pub(super) fn write_feeds(feeds: &[FeedSummary], out: &mut dyn Write) -> io::Res
         ]);
     }
     table.write(out, 0)
+}
+
+/// Prints how a feed differs.
+///
+/// # Errors
+/// As `out` has.
+pub(super) fn write_differences(differences: &FeedDifferences, out: &mut dyn Write) -> io::Result<()> {
+    let FeedDifferences { added, removed, altered, refused, entries } = differences;
+    let [added, removed, altered] = [added, removed, altered].map(|&count| thousands(count));
+    writeln!(out, "added {added}, removed {removed}, altered {altered}")?;
+    if let Some(why) = refused {
+        writeln!(out, "would be refused: {}", plain(why))?;
+    }
+    for entry in entries {
+        writeln!(out, "{}", plain(entry))?;
+    }
+    let all = differences.added + differences.removed + differences.altered;
+    let left = all.saturating_sub(entries.len() as u64);
+    if left > 0 && !entries.is_empty() {
+        writeln!(out, "... and {} more", thousands(left))?;
+    }
+    Ok(())
 }
 
 /// Prints the generations that are kept.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::{Asked, Banner, BannerFeed, Checked, Compiled, Failed, FeedLines, House, Reloaded};
-use crate::admin::{self, Explanation, FeedSummary, GenerationSummary, Reply, Request};
+use crate::admin::{self, Explanation, FeedDifferences, FeedSummary, GenerationSummary, Reply, Request};
 use crate::app::{self, FeedState, LoadedFeeds, Server, Signals, StartError, Wanted};
 use crate::config::Settings;
 use crate::feed::{Reason, Report, SAMPLE_NAME, Source};
@@ -92,6 +92,13 @@ impl House for Cenote {
     fn feeds(&self, socket: &Path) -> Result<Vec<FeedSummary>, Failed> {
         match admin::ask(socket, &Request::Status)? {
             Reply::Status(status) => Ok(status.feeds),
+            reply => Err(unexpected(reply)),
+        }
+    }
+
+    fn differences(&self, socket: &Path, request: &Request) -> Result<FeedDifferences, Failed> {
+        match admin::ask(socket, request)? {
+            Reply::Differences(differences) => Ok(differences),
             reply => Err(unexpected(reply)),
         }
     }

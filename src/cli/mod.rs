@@ -29,7 +29,7 @@ pub use exit::Exit;
 pub use house::Cenote;
 pub use log::{Level, subscriber};
 
-use crate::admin::{self, Explanation, FeedSummary, GenerationSummary, Request};
+use crate::admin::{self, Explanation, FeedDifferences, FeedSummary, GenerationSummary, Request};
 use crate::config::{self, Faults, Settings};
 use crate::name::Name;
 use args::{Command, Line};
@@ -76,6 +76,12 @@ pub trait House {
     /// # Errors
     /// Nobody to ask.
     fn feeds(&self, socket: &Path) -> Result<Vec<FeedSummary>, Failed>;
+
+    /// How a feed of the server behind `socket` differs, as [`Request::Differences`] asks.
+    ///
+    /// # Errors
+    /// Nobody to ask, no such feed or generation, or a source that cannot be read.
+    fn differences(&self, socket: &Path, request: &Request) -> Result<FeedDifferences, Failed>;
 
     /// The generations that the server behind `socket` keeps, the newest first.
     ///
@@ -206,6 +212,7 @@ fn dispatch(command: Command, house: &dyn House, out: &mut dyn Write, err: &mut 
         Command::Feed(args::Feed::Refresh(args)) => {
             publish(args.socket, &Request::Refresh { feeds: args.feeds, force: args.force }, house, out)
         }
+        Command::Feed(args::Feed::Diff(args)) => differences(args, house, out),
         Command::Feed(args::Feed::Unpin(args)) => {
             publish(args.socket, &Request::Unpin { feeds: args.feeds }, house, out)
         }
@@ -311,6 +318,12 @@ fn feeds(args: args::Socket, house: &dyn House, out: &mut dyn Write) -> Result<(
     Ok(feeds::write_feeds(&house.feeds(&socket(args)?)?, out)?)
 }
 
+/// `feed diff`.
+fn differences(args: args::Diff, house: &dyn House, out: &mut dyn Write) -> Result<(), Failure> {
+    let request = Request::Differences { feed: args.feed, since: args.since, named: args.names };
+    Ok(feeds::write_differences(&house.differences(&socket(args.socket)?, &request)?, out)?)
+}
+
 /// `generations`.
 fn generations(args: args::Socket, house: &dyn House, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(feeds::write_generations(&house.generations(&socket(args)?)?, out)?)
@@ -398,6 +411,15 @@ mod tests {
             Ok(vec![FeedSummary { name: socket.display().to_string(), ..FeedSummary::default() }])
         }
 
+        fn differences(&self, _: &Path, request: &Request) -> Result<FeedDifferences, Failed> {
+            self.result()?;
+            Ok(FeedDifferences {
+                added: 1234,
+                entries: vec![serde_json::to_string(request)?],
+                ..FeedDifferences::default()
+            })
+        }
+
         fn generations(&self, _: &Path) -> Result<Vec<GenerationSummary>, Failed> {
             self.result()?;
             Ok(vec![GenerationSummary { generation: 77, in_force: true, ..GenerationSummary::default() }])
@@ -454,6 +476,8 @@ mod tests {
             ("rollback 9 --feed a --socket s".to_owned(), false, done, "\"generation\":9,\"feeds\":[\"a\"]}", ""),
             ("feed list --socket s".to_owned(), false, done, "not read yet", ""),
             ("feed refresh a b --force --socket s".to_owned(), false, done, "[\"a\",\"b\"],\"force\":true}", ""),
+            ("feed diff a --since 3 --names --socket s".to_owned(), false, done, "\"since\":3,\"named\":true}", ""),
+            ("feed diff a --socket s".to_owned(), false, done, "added 1,234, removed 0, altered 0\n", ""),
             ("feed unpin --socket s".to_owned(), false, done, "\"unpin\",\"feeds\":[]}", ""),
             ("reload --config none.toml".to_owned(), false, wrong, "", "none.toml: expected a readable file"),
         ] {

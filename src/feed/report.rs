@@ -5,7 +5,7 @@
 //! record's all refused; of one that was taken the first line is used or duplicate, and the others count as comment, for they add nothing
 //! of their own. So too of a record that sorting finds to be refused beside an earlier one of its owner: the first line counts as refused.
 
-use super::{Format, Reason};
+use super::{Format, Load, Reason};
 
 /// How many refused lines are kept by number, for `check` to show: a screenful.
 pub const REFUSED_SHOWN_MAX: usize = 20;
@@ -84,6 +84,13 @@ impl Report {
             reasons.iter().take(3).map(|(reason, count)| format!("{} {count}", reason.label())).collect();
         let told = format!("{} of them refused", self.refused_total());
         if reasons.is_empty() { told } else { format!("{told} ({})", reasons.join(", ")) }
+    }
+
+    /// What the gate weighs of it; `canaries` of those that it would sink.
+    #[must_use]
+    pub fn weigh(&self, canaries: u64) -> Load {
+        let refused = self.refused_total();
+        Load { entries: self.entries, lines: self.used + self.duplicate + refused, refused, canaries, protected: 0 }
     }
 
     /// Whether each line is in exactly one bucket.

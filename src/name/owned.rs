@@ -97,6 +97,27 @@ impl Name {
         Ok(name)
     }
 
+    /// The name of a lookup key, folded as that is.
+    ///
+    /// # Errors
+    /// As [`NameRef::read`], and [`NameError::TooLong`] for what is no key.
+    pub fn from_key(key: &[u8]) -> Result<Self, NameError> {
+        let mut name = Self { octets: [0; NAME_OCTETS_MAX], length: 0 };
+        let (mut rest, mut at) = (key, key.len());
+        // The key is root-first; the name is filled from its end.
+        while let [length, tail @ ..] = rest {
+            let (label, after) = tail.split_at_checked(usize::from(*length)).ok_or(NameError::Truncated)?;
+            let end = at;
+            at = at.checked_sub(label.len() + 1).ok_or(NameError::Truncated)?;
+            let room = name.octets.get_mut(at..end).ok_or(NameError::TooLong)?;
+            room.iter_mut().zip(std::iter::once(length).chain(label)).for_each(|(slot, &octet)| *slot = octet);
+            rest = after;
+        }
+        name.length = u8::try_from(key.len() + 1).map_err(|_| NameError::TooLong)?;
+        let whole = NameRef::read(name.wire())?.wire().len() == name.wire().len();
+        if whole { Ok(name) } else { Err(NameError::EmptyLabel) }
+    }
+
     /// The wire form, root label included.
     #[must_use]
     pub fn wire(&self) -> &[u8] {
@@ -182,6 +203,18 @@ impl std::fmt::Display for Revealed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_the_name_it_was_made_of() {
+        for text in [".", "a", "www.Example.com", &"a.".repeat(126)] {
+            let name = Name::from_text(text.as_bytes()).unwrap();
+            let back = Name::from_key(name.key().unwrap().as_bytes()).unwrap();
+            assert!(back.wire().eq_ignore_ascii_case(name.wire()), "{text}");
+        }
+        for key in [&b"\x03co"[..], b"\0", b"\x40", &[1; 255]] {
+            assert!(Name::from_key(key).is_err(), "{key:?}");
+        }
+    }
 
     #[test]
     fn text_to_wire_and_back() {

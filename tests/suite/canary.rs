@@ -157,7 +157,9 @@ fn no_name_and_no_client_in_anything_emitted() {
         eventually(said, || serving.log().matches(said).count() > before);
     }
     // What an operator does by hand, and what it prints.
-    for line in ["feed list", "feed refresh --force", "generations", "rollback", "feed list", "feed unpin"] {
+    for line in
+        ["feed list", "feed refresh --force", "feed diff plain", "generations", "rollback", "feed list", "feed unpin"]
+    {
         let words: Vec<_> = line.split(' ').chain(["--socket", &socket]).collect();
         let output = run(&words);
         emitted += &String::from_utf8(output.stdout).unwrap();

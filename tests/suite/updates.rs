@@ -166,6 +166,33 @@ fn rolled_back_a_feed_stays_until_it_is_unpinned() {
 }
 
 #[test]
+fn what_an_update_would_change_is_told_before_it_is_taken() {
+    let house = keeping().feed("ads", FOUR).start();
+    let first = house.generation();
+    let told = |since, named| match house.server().control().differences("ads".to_owned(), since, named) {
+        Ok(cenote::admin::Reply::Differences(told)) => told,
+        other => panic!("{other:?}"),
+    };
+    house.replace("ads", "one.test\nnew.test\n=four.test\n");
+    eventually("it is read", || house.a("new.test").is_sunk());
+    eventually("it is kept", || house.generations().1 == Some(house.generation()));
+    let since = told(Some(first), true);
+    assert_eq!((since.added, since.removed, since.altered), (1, 2, 1));
+    assert_eq!(since.entries, ["+ new.test", "- two.test", "~ four.test", "- three.test"]);
+    assert_eq!(told(None, true).entries, [""; 0], "nothing changed since");
+
+    // What the gate refuses can be looked at, and forced.
+    house.replace("ads", "one.test\n");
+    eventually("it is refused", || house.metric("cenote_feed_stale{feed=\"ads\"}") == 1);
+    let now = told(None, false);
+    assert_eq!((now.removed, now.entries.len()), (2, 0), "no names unless asked");
+    assert!(now.refused.unwrap().contains("shrink-max-percent"));
+    house.refresh(&["ads"], true).unwrap();
+    assert!(!house.a("new.test").is_sunk());
+    assert!(house.server().control().differences("none".to_owned(), None, false).is_err());
+}
+
+#[test]
 fn what_cannot_be_rolled_back_is_told() {
     let house = keeping().feed("ads", FOUR).start();
     let error = |result: Result<(u64, Vec<String>), String>| result.unwrap_err();
