@@ -173,11 +173,7 @@ impl Publisher {
                         self.publish();
                         freeing = true;
                     }
-                    let due = self.schedule.due(Instant::now());
-                    if !due.is_empty() {
-                        report(&self.refresh(&due, false));
-                        freeing = true;
-                    }
+                    freeing |= self.refresh_due();
                 }
             }
             if files != self.files() {
@@ -185,6 +181,20 @@ impl Publisher {
                 watch = self.watch(itself);
             }
         }
+    }
+
+    /// Reads the feeds whose time has come; whether there were any.
+    fn refresh_due(&mut self) -> bool {
+        let due = self.schedule.due(Instant::now());
+        if due.is_empty() {
+            return false;
+        }
+        report(&self.refresh(&due, false));
+        // Those that are as they were when last read were not read again, and are well.
+        for name in self.schedule.due(Instant::now()).iter().filter(|name| due.contains(name)) {
+            self.schedule.done(name, true, Instant::now(), self.random.random());
+        }
+        true
     }
 
     /// The next task; [`RecvTimeoutError::Timeout`] when something is to be done without one. `held`: something retired waits to be freed.
