@@ -14,7 +14,7 @@ mod manifest;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -218,7 +218,7 @@ impl Store {
                 None => {
                     let file = format!("{generation:010}-{part}{INDEX_END}");
                     let path = self.folder.join(&file);
-                    index.write_file(&path).map_err(|source| StoreError::Index { path, source })?;
+                    self.write_index(index, &path)?;
                     file
                 }
             };
@@ -240,6 +240,30 @@ impl Store {
         self.saved = Some(Saved { manifest, parts });
         self.prune();
         Ok(())
+    }
+
+    /// Writes an index; on a full disk older generations make room for it, one after another, all but the newest.
+    fn write_index(&self, index: &Index, path: &Path) -> Result<(), StoreError> {
+        loop {
+            let full = |error: &io::Error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+            match index.write_file(path) {
+                Ok(()) => return Ok(()),
+                Err(OpenError::Io(error)) if full(&error) && self.drop_oldest() => {}
+                Err(OpenError::Io(source)) => return Err(StoreError::Write { path: path.to_owned(), source }),
+                Err(source) => return Err(StoreError::Index { path: path.to_owned(), source }),
+            }
+        }
+    }
+
+    /// Removes the oldest generation, if it is not the only one.
+    fn drop_oldest(&self) -> bool {
+        let numbers = self.numbers();
+        let dropped = numbers.len() > 1
+            && numbers.first().is_some_and(|&oldest| fs::remove_file(self.manifest_path(oldest)).is_ok());
+        if dropped {
+            self.prune();
+        }
+        dropped
     }
 
     /// Removes what is older than is kept, indexes that no manifest names, and what a write left half done.

@@ -156,7 +156,7 @@ fn a_folder_that_is_gone_costs_the_save_alone() {
     fs::write(&path, b"a file in its place").unwrap();
     let two = index(b"\x04test\x01b");
     let error = store.save(2, 0, vec![feed(false)], parts(&two)).unwrap_err();
-    assert!(matches!(error, StoreError::Index { .. }), "{error:?}");
+    assert!(matches!(error, StoreError::Write { .. }), "{error:?}");
     assert!(!format!("{error} {error:?}").contains("test"), "{error:?}");
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
