@@ -3,7 +3,7 @@
 //! Each line votes by its shape for the one format it can only belong to; lines of no known shape vote against all. A file that is
 //! mostly of no known shape is not guessed at: wrong names sunk are worse than a feed that says it needs its format named.
 
-use super::format::{TextFormat, is_header, target};
+use super::format::{TextFormat, fields, is_header, target};
 use crate::index::MAGIC;
 
 /// How much of a feed is looked at: some thousand lines, past any comment in front.
@@ -71,16 +71,25 @@ fn vote(text: &[u8]) -> Detected {
     let mut votes = [0_usize; TextFormat::ALL.len()];
     let mut others = 0_usize;
     let whole = text.iter().rposition(|&octet| octet == b'\n').and_then(|end| text.get(..end)).unwrap_or(text);
-    let (mut first, cut) = (true, whole.len() == text.len());
+    let cut = whole.len() == text.len();
+    let (mut header, mut first) = (None, None);
     for line in whole.split(|&octet| octet == b'\n') {
         match shape(line, cut) {
-            Shape::Neutral => continue,
-            _ if std::mem::take(&mut first) && is_header(line) => return Detected::Text(TextFormat::Csv),
-            Shape::Surely(format) => return Detected::Text(format),
-            Shape::Other => others += 1,
-            Shape::Of(format) => {
-                if let Some(count) = votes.get_mut(format as usize) {
-                    *count += 1;
+            Shape::Neutral => {
+                header = line.strip_prefix(b"#").filter(|comment| first.is_none() && is_header(comment)).or(header);
+                continue;
+            }
+            _ if first.is_none() && is_header(line) => return Detected::Text(TextFormat::Csv),
+            shape => {
+                first = first.or(Some(line));
+                match shape {
+                    Shape::Surely(format) => return Detected::Text(format),
+                    Shape::Of(format) => {
+                        if let Some(count) = votes.get_mut(format as usize) {
+                            *count += 1;
+                        }
+                    }
+                    Shape::Other | Shape::Neutral => others += 1,
                 }
             }
         }
@@ -91,6 +100,9 @@ fn vote(text: &[u8]) -> Detected {
         // Its lines are plain ones too, but for a few.
         Some((TextFormat::Plain, count)) if count >= others && scheduled > 0 => Detected::Text(TextFormat::Dnscrypt),
         Some((format, count)) if count > 0 && count >= others => Detected::Text(format),
+        _ if header.zip(first).is_some_and(|(header, record)| fields(header) == fields(record)) => {
+            Detected::Text(TextFormat::Csv)
+        }
         _ => Detected::Unknown,
     }
 }
@@ -222,6 +234,9 @@ mod tests {
             ("a.example.com,b.example.com##.ad\n", Unknown),
             ("# t\nname,seen\na.example.com,2021\n", Text(TextFormat::Csv)),
             ("\"id\";\"First Seen\";\"URL\"\n1;;http://a.example.com/\n", Text(TextFormat::Csv)),
+            ("# t\n# id,seen,url\n\"1\",\"\",\"http://a.example.com/x,y\"\n", Text(TextFormat::Csv)),
+            ("# name, domain\nroute a.example.com\n", Unknown),
+            ("# name, domain\na.example.com\n", Text(TextFormat::Plain)),
             ("id,seen\na.example.com,2021\n", Unknown),
             ("{\n\"type\": \"bundle\",\n\"objects\": []\n}\n", Unknown),
             ("a.example.com\nroute b\nroute c\n", Unknown),
