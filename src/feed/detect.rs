@@ -3,7 +3,7 @@
 //! Each line votes by its shape for the one format it can only belong to; lines of no known shape vote against all. A file that is
 //! mostly of no known shape is not guessed at: wrong names sunk are worse than a feed that says it needs its format named.
 
-use super::format::{TextFormat, is_header, target};
+use super::format::{TextFormat, fields, is_header, target};
 use super::json::JsonFormat;
 use crate::index::MAGIC;
 
@@ -94,16 +94,25 @@ fn vote(text: &[u8]) -> Detected {
     let mut votes = [0_usize; TextFormat::ALL.len()];
     let mut others = 0_usize;
     let whole = text.iter().rposition(|&octet| octet == b'\n').and_then(|end| text.get(..end)).unwrap_or(text);
-    let mut first = true;
+    let cut = whole.len() == text.len();
+    let (mut header, mut first) = (None, None);
     for line in whole.split(|&octet| octet == b'\n') {
-        match shape(line) {
-            Shape::Neutral => continue,
-            _ if std::mem::take(&mut first) && is_header(line) => return Detected::Text(TextFormat::Csv),
-            Shape::Surely(format) => return Detected::Text(format),
-            Shape::Other => others += 1,
-            Shape::Of(format) => {
-                if let Some(count) = votes.get_mut(format as usize) {
-                    *count += 1;
+        match shape(line, cut) {
+            Shape::Neutral => {
+                header = line.strip_prefix(b"#").filter(|comment| first.is_none() && is_header(comment)).or(header);
+                continue;
+            }
+            _ if first.is_none() && is_header(line) => return Detected::Text(TextFormat::Csv),
+            shape => {
+                first = first.or(Some(line));
+                match shape {
+                    Shape::Surely(format) => return Detected::Text(format),
+                    Shape::Of(format) => {
+                        if let Some(count) = votes.get_mut(format as usize) {
+                            *count += 1;
+                        }
+                    }
+                    Shape::Other | Shape::Neutral => others += 1,
                 }
             }
         }
@@ -114,6 +123,9 @@ fn vote(text: &[u8]) -> Detected {
         // Its lines are plain ones too, but for a few.
         Some((TextFormat::Plain, count)) if count >= others && scheduled > 0 => Detected::Text(TextFormat::Dnscrypt),
         Some((format, count)) if count > 0 && count >= others => Detected::Text(format),
+        _ if header.zip(first).is_some_and(|(header, record)| fields(header) == fields(record)) => {
+            Detected::Text(TextFormat::Csv)
+        }
         _ => Detected::Unknown,
     }
 }
@@ -127,8 +139,8 @@ const OPENINGS: [(&[u8], TextFormat); 5] = [
     (b"local-data:", TextFormat::Unbound),
 ];
 
-/// What one line looks like.
-fn shape(line: &[u8]) -> Shape {
+/// What one line looks like; `cut`: its end may be missing.
+fn shape(line: &[u8], cut: bool) -> Shape {
     let indented = line.first().is_some_and(u8::is_ascii_whitespace);
     let line = line.trim_ascii();
     match line {
@@ -151,7 +163,7 @@ fn shape(line: &[u8]) -> Shape {
     let mut rest = tokens.take_while(|token| !token.starts_with(b"#")).take(3);
     let second = rest.next();
     match second {
-        _ if line.contains(&b',') => comma_list(line),
+        second if first.contains(&b',') || second.is_some_and(|token| token.starts_with(b",")) => comma_list(line, cut),
         None => single(first),
         Some(_) if target(first).is_some() => Shape::Of(TextFormat::Hosts),
         Some([b'@', _, ..]) => Shape::Of(TextFormat::Dnscrypt),
@@ -177,15 +189,16 @@ fn single(token: &[u8]) -> Shape {
     if fits { Shape::Of(TextFormat::Plain) } else { Shape::Other }
 }
 
-/// What a line with commas looks like: a plain list, if each item but the last looks like a name, and the last, which may have been cut
-/// short, like part of one.
-fn comma_list(line: &[u8]) -> Shape {
+/// What a line with commas looks like: a plain list, if each item looks like a name; the last may be missing, or `cut` short.
+fn comma_list(line: &[u8], cut: bool) -> Shape {
     let mut items = line.split(|&octet| octet == b',').map(<[u8]>::trim_ascii);
     let last = items.next_back().unwrap_or_default();
-    let fits = items.all(|item| single(item) == Shape::Of(TextFormat::Plain));
-    let part = last.iter().all(|octet| octet.is_ascii_alphanumeric() || !octet.is_ascii() || b".-_*".contains(octet));
-    let number = !last.is_empty() && last.iter().all(u8::is_ascii_digit);
-    if fits && part && !number { Shape::Of(TextFormat::Plain) } else { Shape::Other }
+    let is_name = |item| single(item) == Shape::Of(TextFormat::Plain);
+    if items.all(is_name) && (cut || last.is_empty() || is_name(last)) {
+        Shape::Of(TextFormat::Plain)
+    } else {
+        Shape::Other
+    }
 }
 
 /// Whether one of the tokens is a record type that policy zones have.
@@ -236,10 +249,17 @@ mod tests {
             ("a.example.com, b.example.com,\nc.example.com,d.example.com\n", Text(TextFormat::Plain)),
             ("\"a.example.com\",\"2021\"\n", Unknown),
             ("a.example.com,2021\nb.example.com,2022\n", Unknown),
+            ("a.example.com,malware\nb.example.com,spam\n", Unknown),
+            ("a.example.com # x, y\nb.example.com # z, y\n", Text(TextFormat::Plain)),
+            ("0.0.0.0 a.example.com # x, y\n", Text(TextFormat::Hosts)),
+            ("a.example.com TXT \"x, y\"\n", Text(TextFormat::Rpz)),
             ("a.example.com,some words\nb.example.com,x y\n", Unknown),
             ("a.example.com,b.example.com##.ad\n", Unknown),
             ("# t\nname,seen\na.example.com,2021\n", Text(TextFormat::Csv)),
             ("\"id\";\"First Seen\";\"URL\"\n1;;http://a.example.com/\n", Text(TextFormat::Csv)),
+            ("# t\n# id,seen,url\n\"1\",\"\",\"http://a.example.com/x,y\"\n", Text(TextFormat::Csv)),
+            ("# name, domain\nroute a.example.com\n", Unknown),
+            ("# name, domain\na.example.com\n", Text(TextFormat::Plain)),
             ("id,seen\na.example.com,2021\n", Unknown),
             ("a.example.com\nroute b\nroute c\n", Unknown),
             ("{\n\"type\": \"bundle\",\n\"objects\": []\n}\n", Json(JsonFormat::Stix)),

@@ -128,15 +128,11 @@ impl<'t> Modifiers<'t> {
     fn read(text: &'t [u8]) -> Self {
         let mut modifiers = Self::default();
         for one in text.split(|&octet| octet == b',') {
-            match one {
-                b"all" => {}
-                b"important" => modifiers.important = true,
-                b"badfilter" => modifiers.disables = true,
-                [b'd', b'e', b'n', b'y', b'a', b'l', b'l', b'o', b'w', b'=', names @ ..]
-                    if modifiers.denyallow.is_none() =>
-                {
-                    modifiers.denyallow = Some(names);
-                }
+            match (one, one.strip_prefix(b"denyallow=")) {
+                (b"all", _) => {}
+                (b"important", _) => modifiers.important = true,
+                (b"badfilter", _) => modifiers.disables = true,
+                (_, Some(names)) if modifiers.denyallow.is_none() => modifiers.denyallow = Some(names),
                 _ if one.starts_with(b"dnstype=") => {
                     modifiers.refused = modifiers.refused.or(Some(Reason::RecordType));
                 }

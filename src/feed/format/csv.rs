@@ -186,6 +186,16 @@ impl Csv {
 
 /// What separates fields: of comma, semicolon and tab what there is most of outside quotes, the comma first.
 fn separator(line: &[u8]) -> u8 {
+    separators(line).0
+}
+
+/// How many fields a record on one line has.
+pub(in crate::feed) fn fields(line: &[u8]) -> usize {
+    separators(line).1 + 1
+}
+
+/// What separates fields, and how often.
+fn separators(line: &[u8]) -> (u8, usize) {
     let mut counts = [(b'\t', 0_usize), (b';', 0), (b',', 0)];
     let mut quoted = false;
     for octet in line {
@@ -194,7 +204,7 @@ fn separator(line: &[u8]) -> u8 {
             *count += usize::from(octet == separator && !quoted);
         }
     }
-    counts.iter().max_by_key(|(_, count)| count).map_or(b',', |&(separator, _)| separator)
+    counts.into_iter().max_by_key(|&(_, count)| count).unwrap_or((b',', 0))
 }
 
 /// A field of a header in small letters, without the white space and quotes around it.

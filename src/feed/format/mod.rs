@@ -19,7 +19,7 @@ mod trigger;
 mod unbound;
 mod zone_file;
 
-pub(super) use csv::{column_names, is_header};
+pub(super) use csv::{column_names, fields, is_header};
 pub(super) use hosts::target;
 pub(super) use trigger::network;
 

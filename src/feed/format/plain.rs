@@ -17,7 +17,9 @@ impl LineParser for Plain {
         if let [] | [b'#' | b';' | b'!', ..] = text {
             return Bucket::Comment;
         }
-        let end = text.iter().position(|&octet| octet == b',' || octet.is_ascii_whitespace()).unwrap_or(text.len());
+        // One test an octet: white space and the comma are all below 64.
+        let ends = |octet: &u8| matches!(octet, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ' | b',');
+        let end = text.iter().position(ends).unwrap_or(text.len());
         let (name, rest) = text.split_at_checked(end).unwrap_or((text, &[]));
         match rest.trim_ascii_start() {
             [] | [b'#', ..] => take(name, intake).map_or_else(Bucket::Refused, |()| Bucket::Taken),
