@@ -50,11 +50,11 @@ impl<'r> Judge<'r> {
         self.policy.is_some() || self.tenant.is_open_before_load()
     }
 
-    /// Whether what no feed lists is let through, whoever asks: not if this tenant has names of its own.
+    /// Whether the tenant's own names have a say in where an answer leads: if not, what no feed lists in it is let through, whoever asks.
     #[inline]
     #[must_use]
-    pub const fn shares_memo(&self) -> bool {
-        !self.tenant.has_own_names()
+    pub fn minds<'n>(&self, mut targets: impl Iterator<Item = NameRef<'n>>) -> bool {
+        self.tenant.has_own_names() && targets.any(|target| self.tenant.own.deepest(&target).is_some())
     }
 
     /// Stage 1: the name asked, and who asks.

@@ -257,6 +257,27 @@ fn a_tenants_own_names_come_before_any_feed() {
 }
 
 #[test]
+fn a_tenant_minds_targets_that_its_own_names_cover_and_no_others() {
+    let names = |texts: &[&str]| texts.iter().map(|text| Name::from_text(text.as_bytes()).unwrap()).collect::<Vec<_>>();
+    for (allow, deny, targets, minds, labels) in [
+        (&[][..], &[][..], &["bad.test"][..], false, None),
+        (&["bad.test"], &[], &["x.test", "a.bad.test"], true, Some(2)),
+        (&["bad.test"], &["a.bad.test"], &["a.bad.test"], true, Some(3)),
+        (&["bad.test"], &["a.bad.test"], &["x.test", "test"], false, None),
+        (&["bad.test"], &["a.bad.test"], &[], false, None),
+    ] {
+        let config = TenantConfig { allow: names(allow), deny: names(deny), listeners: vec![0], ..plain() };
+        let tenants = Tenants::new(&[config], |_| Standing::default());
+        let (tenant, sink) = (tenants.find(Some(0), CLIENT), SinkConfig::default());
+        let judge = Judge { policy: None, tenant, sink: &sink, client: CLIENT, via: Via::Datagram };
+        let targets = names(targets);
+        assert_eq!(judge.minds(targets.iter().map(|name| name.view().unwrap())), minds, "{allow:?} {deny:?}");
+        let last = targets.last().and_then(|name| judge.own_labels(&name.view().unwrap()));
+        assert_eq!(last, labels, "{allow:?} {deny:?}");
+    }
+}
+
+#[test]
 fn a_tenants_action_stands_over_the_feeds() {
     for (action, wants) in [
         (Action::Refused, [("refused", 0), ("allowed", 0), ("refused", 0), ("unlisted", 0b100)]),
