@@ -21,6 +21,7 @@ mod canary;
 mod forward;
 mod fuzz_seeds;
 mod ladder;
+mod manual;
 mod metrics;
 mod precedence;
 mod process;
