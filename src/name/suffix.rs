@@ -64,12 +64,14 @@ impl<V> SuffixMap<V> {
     /// The deepest entry at or above `name`, and how many labels it has.
     #[inline]
     pub fn deepest(&self, name: &NameRef<'_>) -> Option<(usize, &V)> {
-        let mut labels = name.root_first();
-        let top = bit(labels.next().unwrap_or_default());
-        if self.tops & top == 0 {
-            return None;
-        }
-        if self.singles & top == 0 && self.seconds & bit(labels.next().unwrap_or_default()) == 0 {
+        let top = bit(name.root_first().next().unwrap_or_default());
+        if self.tops & top == 0 { None } else { self.deepest_below(top, name) }
+    }
+
+    /// As [`Self::deepest`], of a name whose top label's bit is `top`.
+    fn deepest_below(&self, top: u64, name: &NameRef<'_>) -> Option<(usize, &V)> {
+        let second = bit(name.root_first().nth(1).unwrap_or_default());
+        if self.singles & top == 0 && self.seconds & second == 0 {
             return None;
         }
         let mut range = self.entries.as_slice();
