@@ -188,7 +188,7 @@ fn tcp_only_turns_clients_to_tcp_and_is_no_match_there() {
 fn a_name_with_every_ancestor_listed() {
     let owned: Vec<String> = (1..=LABELS_MAX).map(|labels| vec!["a"; labels].join(".")).collect();
     // Alternating verbs, so that no entry is redundant; and the root, which is an ancestor too.
-    let verbs = |labels: usize| Verbs::subtree(if labels % 2 == 0 { Verb::Nxdomain } else { Verb::Nodata });
+    let verbs = |labels: usize| Verbs::subtree(if labels.is_multiple_of(2) { Verb::Nxdomain } else { Verb::Nodata });
     let mut names: Vec<(&str, Verbs)> =
         (1..).zip(&owned).map(|(labels, name)| (name.as_str(), verbs(labels))).collect();
     names.push((".", verbs(0)));
