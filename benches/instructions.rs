@@ -19,10 +19,15 @@ use cenote::server::{Client, Outcome, Responder};
 
 /// The compiler that the recorded figures are of.
 const COMPILER: &str = "rustc 1.95.0";
-/// Instructions of one reply, by path: a name below a listed one, and one in the worker's own cache.
-const RECORDED: [(&str, u64); 2] = [("sink", 4412), ("hit", 1826)];
+/// Instructions of one reply, by path: a name below a listed one, and one in the worker's own cache; for everyone alike, and for one of many
+/// tenants.
+const RECORDED: [(&str, u64); 4] = [("sink", 4408), ("hit", 1802), ("sink-tenants", 4562), ("hit-tenants", 1956)];
 /// How much more a reply may cost before this fails, per cent.
 const MORE_PERCENT: u64 = 5;
+/// How much more it may cost with many tenants than with one, per cent.
+const TENANTS_PERCENT: u64 = 10;
+/// Tenants, and the networks of each.
+const TENANTS: (usize, usize) = (1_000, 10);
 /// Replies in the two runs.
 const FEW_AND_MANY: [u64; 2] = [6_400, 12_800];
 /// Names listed.
@@ -35,7 +40,11 @@ const CLIENT: Client = Client::proxied(IpAddr::V4(Ipv4Addr::LOCALHOST));
 /// Answers `count` queries by `path`.
 fn answer(path: &str, count: usize) {
     let listed = names::listed(LISTED);
-    let rules = names::rules(&listed);
+    let mut rules = names::rules(&listed);
+    let (path, has_tenants) = path.strip_suffix("-tenants").map_or((path, false), |path| (path, true));
+    if has_tenants {
+        rules.tenants = names::tenants(TENANTS, CLIENT.address());
+    }
     let config = CacheConfig::default();
     let (local, shared) = (Local::new(&config), Arc::new(Shared::new(&config)));
     let mut responder = Responder::new(Transport::Udp, Arc::default(), local, shared, Seed::new([1, 2]));
@@ -80,11 +89,18 @@ fn main() -> ExitCode {
     let compiler = run("rustc").map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     let judged = compiler.starts_with(COMPILER);
     let mut dearer = false;
+    let mut costs = Vec::new();
     for (path, recorded) in RECORDED {
         let [few, many] = FEW_AND_MANY.map(|count| instructions(path, count));
         let each = (many - few) / (FEW_AND_MANY[1] - FEW_AND_MANY[0]);
         println!("{path}: {each} instructions a reply, {recorded} recorded");
         dearer |= judged && each * 100 > recorded * (100 + MORE_PERCENT);
+        costs.push(each);
+    }
+    let (one, many) = costs.split_at(costs.len() / 2);
+    if many.iter().zip(one).any(|(many, one)| many * 100 > one * (100 + TENANTS_PERCENT)) {
+        println!("over {TENANTS_PERCENT} % dearer with {} tenants than with one", TENANTS.0);
+        return ExitCode::FAILURE;
     }
     if !judged {
         println!("not judged: the recorded figures are {COMPILER}'s, this is {}", compiler.trim());

@@ -4,15 +4,17 @@
 #![allow(dead_code, unreachable_pub, reason = "each bench includes this file and uses what it needs")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench")]
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use cenote::cache::{Answer, Config as CacheConfig};
 use cenote::index::{Entries, Index, Kept, Part, Sorted, Verb, Verbs};
 use cenote::name::Name;
-use cenote::policy::{FeedConfig, Policy};
+use cenote::policy::{FeedConfig, Policy, Standing, TenantConfig, Tenants};
 use cenote::server::{Access, AccessConfig, Rules};
 use cenote::wire::rtype;
 use cenote::zone::{Config as ZonesConfig, ZoneConfig, Zones};
+use ipnet::IpNet;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -106,6 +108,27 @@ pub fn rules(listed: &[String]) -> Rules {
     let zone = ZoneConfig { apex: name("corp.example"), file };
     let zones = Arc::new(Zones::build(&ZonesConfig { zones: vec![zone], ..ZonesConfig::default() }).unwrap());
     Rules::new(1, Access::new(&AccessConfig::default()), zones, Some(Arc::new(policy(listed))))
+}
+
+/// So many tenants with so many networks each, one of them the network of `client`, and none with names of its own.
+pub fn tenants((count, networks): (usize, usize), client: IpAddr) -> Tenants {
+    let mut rng = rng(4);
+    let mut network = || {
+        let (address, lengths) = if rng.random_bool(0.7) {
+            (IpAddr::from(Ipv4Addr::from(rng.random_range(0x0b00_0000..0x7f00_0000_u32))), 16..=32)
+        } else {
+            (IpAddr::from(Ipv6Addr::from(0x2a << 120 | rng.random::<u128>() >> 8)), 32..=64)
+        };
+        IpNet::new(address, rng.random_range(lengths)).unwrap().trunc()
+    };
+    let mut configs: Vec<TenantConfig> = (0..count)
+        .map(|place| TenantConfig {
+            networks: (0..networks).map(|_| network()).collect(),
+            ..TenantConfig::plain(format!("t{place}"))
+        })
+        .collect();
+    configs[count / 2].networks[0] = client.into();
+    Tenants::new(&configs, |_| Standing::default())
 }
 
 /// A query for the A of `name`, RD set, with an OPT.

@@ -63,7 +63,7 @@ impl admin::Control for Control {
 
     fn explain(&self, name: &str, client: Option<IpAddr>) -> Result<Explanation, Fault> {
         let name = Name::from_text(name.as_bytes())?;
-        Ok(explain(&self.live.load(), &name, client.map(|client| client.to_canonical())))
+        Ok(explain(&self.live.load(), &name, client))
     }
 
     fn status(&self) -> Status {

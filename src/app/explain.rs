@@ -24,6 +24,7 @@ struct Question<'q> {
 
 /// Explains what `rules` do with a query for `name` over UDP, by `client` or by one who may ask and is no tenant's.
 pub(super) fn explain(rules: &Rules, name: &Name, client: Option<IpAddr>) -> Explanation {
+    let client = client.map(|client| client.to_canonical());
     let asker = Client::proxied(client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
     let judge = rules.judge(asker, Transport::Udp);
     let mut explanation = Explanation {
@@ -44,16 +45,22 @@ pub(super) fn explain(rules: &Rules, name: &Name, client: Option<IpAddr>) -> Exp
         explanation.feeds = question.opinions(policy);
     }
     question.decide(&mut explanation);
-    let elsewhere =
-        |verdict| Explanation { verdict, action: None, by: None, entry: None, rule: None, ..explanation.clone() };
+    let elsewhere = |verdict, why: &str| {
+        let feeds = explanation.feeds.iter().cloned().map(|opinion| match opinion.effect.as_str() {
+            "none" => opinion,
+            _ => Opinion { effect: format!("none: {why}"), ..opinion },
+        });
+        let feeds = feeds.collect();
+        Explanation { verdict, action: None, by: None, entry: None, rule: None, feeds, ..explanation.clone() }
+    };
     if client.is_some_and(|client| !rules.access.allows(client)) {
-        return elsewhere(Outcome::Refused);
+        return elsewhere(Outcome::Refused, "this client may not ask");
     }
     match rules.zones.covers(&question.name, rtype::A) {
         Some(zone) => Explanation {
             entry: suffix(&question.name, zone.apex_labels()),
             rule: Some(Rule::NameAndBelow),
-            ..elsewhere(Outcome::Zone)
+            ..elsewhere(Outcome::Zone, "zones answer before feeds are asked")
         },
         None => explanation,
     }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::table::{Cell, Table, plain};
-use crate::admin::{Explanation, Rule};
+use crate::admin::{Explanation, Rule, Verdict};
 
 /// Prints it.
 ///
@@ -21,6 +21,11 @@ pub(super) fn write(explanation: &Explanation, out: &mut dyn Write) -> io::Resul
         generation => line("generation", &generation.to_string())?,
     }
     line("decision", &decision(explanation))?;
+    match explanation.verdict {
+        Verdict::Forwarded => line("answer", "judged when it comes: the names it leads to, then its addresses")?,
+        Verdict::LetThrough => line("answer", "not judged: what is let through by its name is let through whole")?,
+        _ => {}
+    }
     if let Some(entry) = &explanation.entry {
         let rule = explanation.rule.map(|rule| format!(" ({rule})")).unwrap_or_default();
         line("entry", &format!("{entry}{rule}"))?;
@@ -54,7 +59,7 @@ fn decision(explanation: &Explanation) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::{Opinion, Verdict, Word};
+    use crate::admin::{Opinion, Word};
 
     fn shown(explanation: &Explanation) -> String {
         let mut out = Vec::new();
@@ -118,6 +123,7 @@ rpz     nxdomain    www.malware.example  this name alone                   none:
             feeds: vec![],
             ..explanation
         };
-        assert!(shown(&forwarded).ends_with("for this question\ndecision    forwarded\n"));
+        let want = "for this question\ndecision    forwarded\nanswer      judged when it comes: the names it leads to, then its addresses\n";
+        assert!(shown(&forwarded).ends_with(want));
     }
 }

@@ -10,7 +10,7 @@ use super::rooms::{WORD, network, or, word};
 use super::sinkholes::sinkhole;
 use crate::index::{FEEDS_MAX, FeedId};
 use crate::name::Name;
-use crate::policy::{Action, BeforeLoad, DEFAULT_TENANT, Figures, SinkConfig, TenantConfig};
+use crate::policy::{Action, BeforeLoad, DEFAULT_TENANT, Figures, SinkConfig, TENANTS_MAX, TenantConfig};
 use crate::server::LISTEN_MAX;
 use crate::{feed, forward};
 
@@ -109,6 +109,8 @@ impl<'r> Reader<'r> {
         let name = section.text("name", named, word)?;
         if !self.names.insert(name.value.clone()) {
             section.refuse(&name, "a name that no other tenant has");
+        } else if self.names.len() - usize::from(self.names.contains(DEFAULT_TENANT)) > TENANTS_MAX {
+            section.refuse(&name, &format!("at most {TENANTS_MAX} tenants beside \"default\""));
         }
         Some(name)
     }
@@ -192,7 +194,7 @@ mod tests {
     use std::path::Path;
 
     use crate::config::{Settings, read};
-    use crate::policy::{Action, BeforeLoad, Figures};
+    use crate::policy::{Action, BeforeLoad, Figures, TENANTS_MAX};
 
     const HEAD: &str = "[server]\nlisten = ['127.0.0.1:1053', '[::1]:1053']\n\
                         [[feed]]\nname = 'a'\nsource = 'a'\n[[feed]]\nname = 'b'\nsource = 'b'\n\
@@ -237,6 +239,21 @@ mod tests {
             let settings = tenants(&format!("[[tenant]]\nname = 't'\nnetworks = [{networks}]")).unwrap();
             assert_eq!(settings.tenants[0].figures, want, "{networks}");
         }
+    }
+
+    #[test]
+    fn as_many_tenants_as_there_may_be_and_everyone_else() {
+        let many: String = (0..TENANTS_MAX)
+            .map(|n| format!("[[tenant]]\nname = 't{n}'\nnetworks = ['10.{}.{}.0/24']\n", n / 256, n % 256))
+            .collect();
+        let most = format!("{many}[[tenant]]\nname = 'default'\nfeeds = []\n");
+        assert_eq!(tenants(&most).unwrap().tenants.len(), TENANTS_MAX + 1);
+        let last = |text: &str| tenants(text).unwrap_err().pop().unwrap();
+        let (_, key, problem) = last(&format!("{many}[[tenant]]\nname = 'one-more'\nnetworks = ['11.0.0.0/8']"));
+        assert_eq!(key, "tenant[10000].name");
+        assert!(problem.contains("at most 10000 tenants"), "{problem}");
+        let (_, key, problem) = last(&format!("{most}[[tenant]]\nname = 'one-more'\nnetworks = ['11.0.0.0/8']"));
+        assert!(key == "tenant" && problem.contains("at most 10001 tables"), "{problem}");
     }
 
     #[test]

@@ -21,8 +21,8 @@ use crate::name::{LABELS_MAX, NameRef};
 /// Listed ancestors that the first try has room for; real lists nest two or three deep (a guess with room).
 const NEAR: usize = 8;
 
-/// A listed ancestor: its labels, who lists it how, and where.
-type Match<'r> = (usize, &'r Row, &'r Index);
+/// A listed ancestor: its labels, and who lists it how.
+type Match<'r> = (usize, &'r Row);
 
 /// How early a network's word counts, the least first: its feed's rank, its length, the address in it.
 type Urgency = (u128, Reverse<u8>, u128);
@@ -50,11 +50,11 @@ impl<'r> Judge<'r> {
         self.policy.is_some() || self.tenant.is_open_before_load()
     }
 
-    /// Whether what no feed lists is let through, whoever asks: not if this tenant has names of its own.
+    /// Whether the tenant's own names have a say in where an answer leads: if not, what no feed lists in it is let through, whoever asks.
     #[inline]
     #[must_use]
-    pub const fn shares_memo(&self) -> bool {
-        !self.tenant.has_own_names()
+    pub fn minds<'n>(&self, mut targets: impl Iterator<Item = NameRef<'n>>) -> bool {
+        self.tenant.has_own_names() && targets.any(|target| self.tenant.own.deepest(&target).is_some())
     }
 
     /// Stage 1: the name asked, and who asks.
@@ -197,33 +197,34 @@ impl<'r> Judge<'r> {
     /// Hears what the feeds in the mask `says` have to say of a name.
     #[inline]
     fn hear_name(&self, policy: &'r Policy, name: &NameRef<'_>, says: u128, hearing: &mut Hearing<'r>) {
-        if self.hear_name_within::<NEAR>(policy, name, says, hearing).is_none() {
-            // As many as a name has ancestors always fit.
-            self.hear_name_within::<{ LABELS_MAX + 1 }>(policy, name, says, hearing);
+        // A feed is in one index only, so its own matches come deepest first.
+        for index in policy.indexes() {
+            if self.hear_index::<NEAR>(policy, index, name, says, hearing).is_none() {
+                // As many as a name has ancestors always fit: its own labels' and the root.
+                self.hear_index::<{ LABELS_MAX + 1 }>(policy, index, name, says, hearing);
+            }
         }
     }
 
-    /// As [`Self::hear_name`], with room for `N` listed ancestors; `None`, and nobody is heard, if there are more.
+    /// As [`Self::hear_name`], of one index, with room for `N` listed ancestors; `None`, and nobody is heard, if there are more.
     #[inline]
-    fn hear_name_within<const N: usize>(
+    fn hear_index<const N: usize>(
         &self,
         policy: &'r Policy,
+        index: &'r Index,
         name: &NameRef<'_>,
         says: u128,
         hearing: &mut Hearing<'r>,
     ) -> Option<()> {
         let mut matches: [Option<Match<'r>>; N] = [None; N];
         let mut count = 0_usize;
-        for index in policy.indexes() {
-            index.walk(name, |labels, row| {
-                if let Some(slot) = matches.get_mut(count) {
-                    *slot = Some((labels, row, index));
-                }
-                count += 1;
-            });
-        }
-        // A feed is in one index only, so its own matches come deepest first.
-        for &(depth, row, index) in matches.get(..count)?.iter().rev().flatten() {
+        index.walk(name, |labels, row| {
+            if let Some(slot) = matches.get_mut(count) {
+                *slot = Some((labels, row));
+            }
+            count += 1;
+        });
+        for &(depth, row) in matches.get(..count)?.iter().rev().flatten() {
             hearing.listed = true;
             for word in self.words(policy, row, depth == name.labels(), index) {
                 if hearing.hears(word.bit) && says & word.feed.bit() != 0 {

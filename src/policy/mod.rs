@@ -135,6 +135,8 @@ pub struct SinkConfig {
     pub ipv6: Option<Ipv6Addr>,
     /// TTL of the addresses and of negative answers, seconds.
     pub ttl_secs: u32,
+    /// MNAME and RNAME of the SOA in negative answers, in wire form, one behind the other; at most 128 octets.
+    pub soa_names: Box<[u8]>,
     /// The EDE INFO-CODE: 15 Blocked, or 17 Filtered (RFC 8914).
     pub ede_code: u16,
     /// The EDE's EXTRA-TEXT: the operator's, the same for every name; at most 128 octets.
@@ -148,6 +150,8 @@ impl Default for SinkConfig {
             ipv4: Some(Ipv4Addr::UNSPECIFIED),
             ipv6: Some(Ipv6Addr::UNSPECIFIED),
             ttl_secs: 30,
+            // Two roots, which say nothing of anyone.
+            soa_names: [0, 0].into(),
             ede_code: 15,
             ede_text: String::new(),
         }

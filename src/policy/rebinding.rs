@@ -85,6 +85,8 @@ mod tests {
     fn named_zones_may() {
         let name = |text: &str| Name::from_text(text.as_bytes()).unwrap();
         let (on, off) = (Rebinding::protect(&[name("corp.example")]), Rebinding::default());
+        let shown = [&on, &off].map(|one| format!("{one:?}"));
+        assert_eq!(shown, ["Rebinding { protects: true, .. }", "Rebinding { protects: false, .. }"], "and no name");
         let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
         for (asked, given, refused) in [
             ("a.example", &["198.51.100.1", "10.0.0.1"][..], true),

@@ -303,18 +303,22 @@ mod tests {
         let tenants = Tenants::new(&[one, two], |_| Standing::default());
         let [a, b] = tenants.others.as_slice() else { panic!("two tenants") };
         assert!(Arc::ptr_eq(&a.order, &b.order) && !Arc::ptr_eq(&a.order, &tenants.default.order));
+        assert!(a.feeds().map(FeedId::index).eq([1, 0]));
     }
 
     #[test]
-    fn each_is_counted_where_it_is_said() {
+    fn each_is_counted_where_it_is_said_and_asks_whom_it_is_said() {
         let own = TenantConfig { figures: Figures::Own, ..tenant("a", &["10.0.0.0/8"], &[]) };
         let account = |config: &TenantConfig| Standing {
             account: (config.figures == Figures::Own).then_some(u16::from(config.name == "a")),
-            upstream_group: 0,
+            upstream_group: if config.name == "b" { 7 } else { 0 },
         };
         let tenants = Tenants::new(&[own, tenant("b", &["10.1.0.0/16"], &[])], account);
         let accounts = ["10.0.0.1", "10.1.0.1", "192.0.2.1"].map(|a| tenants.find(None, a.parse().unwrap()).account());
         assert_eq!(accounts, [Some(1), None, Some(0)]);
+        let groups =
+            ["10.0.0.1", "10.1.0.1", "192.0.2.1"].map(|a| tenants.find(None, a.parse().unwrap()).upstream_group());
+        assert_eq!(groups, [0, 7, 0]);
     }
 
     #[test]
@@ -324,5 +328,6 @@ mod tests {
             Tenants::new(&[TenantConfig { deny, ..tenant("a", &["10.0.0.0/8"], &[]) }], |_| Standing::default());
         let shown = format!("{tenants:?}");
         assert!(!shown.contains("secret") && shown.contains("own_names: 1"), "{shown}");
+        assert!(tenants.others[0].has_own_names() && !tenants.default.has_own_names());
     }
 }

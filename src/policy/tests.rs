@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::index::{Entries, FeedId, Index, Kept, Part, Sorted, Verb, Verbs};
-use crate::name::Name;
+use crate::name::{LABELS_MAX, Name};
 
 /// Who asks.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -186,19 +186,23 @@ fn tcp_only_turns_clients_to_tcp_and_is_no_match_there() {
 
 #[test]
 fn a_name_with_every_ancestor_listed() {
-    let deep = vec!["a"; 126].join(".");
-    let owned: Vec<String> = (0..126).map(|i| vec!["a"; i + 1].join(".")).collect();
-    // Alternating verbs, so that no entry is redundant.
-    let names: Vec<(&str, Verbs)> = owned
-        .iter()
-        .enumerate()
-        .map(|(i, name)| (name.as_str(), Verbs::subtree(if i % 2 == 0 { Verb::Nxdomain } else { Verb::Nodata })))
-        .collect();
-    let policy = policy(&[(None, false, &names)]);
-    assert_eq!(policy.indexes()[0].keys(), 126);
-    assert_eq!(decide(&policy, &deep).0, "nodata");
-    assert_eq!(decide(&policy, &format!("b.{deep}")).0, "nodata");
-    assert_eq!(decide(&policy, &vec!["a"; 125].join(".")).0, "nxdomain");
+    let owned: Vec<String> = (1..=LABELS_MAX).map(|labels| vec!["a"; labels].join(".")).collect();
+    // Alternating verbs, so that no entry is redundant; and the root, which is an ancestor too.
+    let verbs = |labels: usize| Verbs::subtree(if labels.is_multiple_of(2) { Verb::Nxdomain } else { Verb::Nodata });
+    let mut names: Vec<(&str, Verbs)> =
+        (1..).zip(&owned).map(|(labels, name)| (name.as_str(), verbs(labels))).collect();
+    names.push((".", verbs(0)));
+    // In two indexes each of them is found twice.
+    for (feeds, apart) in [(1, false), (2, false), (2, true)] {
+        let policy = policy_in(&[(None, false, &names[..]), (None, false, &names)][..feeds], apart);
+        assert_eq!(policy.indexes()[0].keys(), LABELS_MAX + 1);
+        for (labels, name) in (1..).zip(&owned) {
+            let want = if labels % 2 == 0 { "nxdomain" } else { "nodata" };
+            assert_eq!(decide(&policy, name).0, want, "{labels} labels, feeds {feeds}, apart {apart}");
+        }
+        assert_eq!(decide(&policy, "b").0, "nxdomain");
+        assert_eq!(decide(&policy, &format!("b.{}", owned[LABELS_MAX - 2])).0, "nxdomain");
+    }
 }
 
 /// Three feeds: the first lets one name through.
@@ -249,6 +253,27 @@ fn a_tenants_own_names_come_before_any_feed() {
         for ask in [Stage::Query, Stage::Target] {
             assert_eq!(judged(&three(), config.clone(), Via::Datagram, name, ask).0, want, "{name}");
         }
+    }
+}
+
+#[test]
+fn a_tenant_minds_targets_that_its_own_names_cover_and_no_others() {
+    let names = |texts: &[&str]| texts.iter().map(|text| Name::from_text(text.as_bytes()).unwrap()).collect::<Vec<_>>();
+    for (allow, deny, targets, minds, labels) in [
+        (&[][..], &[][..], &["bad.test"][..], false, None),
+        (&["bad.test"], &[], &["x.test", "a.bad.test"], true, Some(2)),
+        (&["bad.test"], &["a.bad.test"], &["a.bad.test"], true, Some(3)),
+        (&["bad.test"], &["a.bad.test"], &["x.test", "test"], false, None),
+        (&["bad.test"], &["a.bad.test"], &[], false, None),
+    ] {
+        let config = TenantConfig { allow: names(allow), deny: names(deny), listeners: vec![0], ..plain() };
+        let tenants = Tenants::new(&[config], |_| Standing::default());
+        let (tenant, sink) = (tenants.find(Some(0), CLIENT), SinkConfig::default());
+        let judge = Judge { policy: None, tenant, sink: &sink, client: CLIENT, via: Via::Datagram };
+        let targets = names(targets);
+        assert_eq!(judge.minds(targets.iter().map(|name| name.view().unwrap())), minds, "{allow:?} {deny:?}");
+        let last = targets.last().and_then(|name| judge.own_labels(&name.view().unwrap()));
+        assert_eq!(last, labels, "{allow:?} {deny:?}");
     }
 }
 

@@ -289,10 +289,10 @@ impl Responder {
     }
 
     /// Why an answer is not given out: the first name it leads to that is sunk, or an address of the inside. One compare when this generation
-    /// has looked before and found that no feed lists anything in it.
+    /// has looked before and found that no feed lists anything in it, and a look at the tenant's own names if it has any.
     fn objection<'t>(&self, turn: &Turn<'t, '_>, answer: &Answer) -> Option<Objection<'t>> {
         let (generation, judge) = (turn.rules.generation, turn.judge);
-        if answer.is_cleared(generation) && judge.shares_memo() {
+        if answer.is_cleared(generation) && !judge.minds(answer.targets()) {
             return None;
         }
         let (mut observed, mut listed) = (0, false);

@@ -208,7 +208,7 @@ fn write_whole(
     match says {
         Says::Nothing => {}
         // RFC 2308 §2.2.1: a negative answer without a SOA is not cached, and the client would ask again and again.
-        Says::Negative => writer.soa(Soa { ttl_secs: sink.ttl_secs }),
+        Says::Negative => writer.soa(Soa { names: &sink.soa_names, ttl_secs: sink.ttl_secs }),
         Says::Address(address) => put_address(&mut writer, Owner::QNAME, address, sink.ttl_secs),
         Says::Alias { front, back, ttl_secs, address } => {
             let target = writer.cname(front, back, ttl_secs);
@@ -454,6 +454,11 @@ mod tests {
             assert!(sunk.octets.unwrap() <= room && sunk.rcode == Rcode::NoError);
             assert_eq!((records.len(), sunk.truncated, ede), want, "{} octets, {udp_octets:?}", name.len());
         }
+        // The longest names that a SOA may have push the text out, and never the SOA.
+        let soa_names = [&[1, b'a'].repeat(63)[..], &[0, 0]].concat().into();
+        let sink = SinkConfig { ede_text: text, soa_names, ..SinkConfig::default() };
+        let (records, _, sunk) = sunk(&packet(&longest, rtype::AAAA, Some(512)), &sink, Action::Nodata).unwrap();
+        assert_eq!((records.len(), sunk.truncated), (1, false));
     }
 
     fn record(rtype: u16, rdata: &[u8]) -> Record {

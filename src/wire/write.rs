@@ -44,9 +44,11 @@ pub struct ReplyFlags {
     pub authentic: bool,
 }
 
-/// The constant fields of the SOA that lets a negative answer be cached (RFC 2308 §5); it is owned by the name asked.
+/// What varies in the SOA that lets a negative answer be cached (RFC 2308 §5); it is owned by the name asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Soa {
+pub struct Soa<'s> {
+    /// MNAME and RNAME in wire form, one behind the other.
+    pub names: &'s [u8],
     /// TTL and MINIMUM, seconds: how long the negative answer is kept.
     pub ttl_secs: u32,
 }
@@ -189,10 +191,13 @@ impl<'o> Writer<'o> {
 
     /// The SOA of a negative answer, owned by the name asked, in the authority section (RFC 2308 §3).
     #[inline]
-    pub fn soa(&mut self, soa: Soa) {
-        // MNAME and RNAME: the root, which says nothing of anyone. SERIAL 1; REFRESH, RETRY, EXPIRE are for secondaries, of which there are none.
-        self.record(Owner::QNAME, rtype::SOA, soa.ttl_secs, 22);
-        self.put(&[0, 0]);
+    pub fn soa(&mut self, soa: Soa<'_>) {
+        match u16::try_from(soa.names.len() + 20) {
+            Ok(length) => self.record(Owner::QNAME, rtype::SOA, soa.ttl_secs, length),
+            Err(_) => self.overflow = true,
+        }
+        self.put(soa.names);
+        // SERIAL 1; REFRESH, RETRY, EXPIRE are for secondaries, of which there are none.
         for field in [1, 3600, 600, 86_400, soa.ttl_secs] {
             self.put(&field.to_be_bytes());
         }
@@ -278,7 +283,7 @@ mod tests {
         let query = query();
         let mut writer = Writer::reply(&mut out, &query, Rcode::NoError, ReplyFlags::default());
         writer.a(Owner::QNAME, Ipv4Addr::new(192, 0, 2, 1), 30);
-        writer.soa(Soa { ttl_secs: 30 });
+        writer.soa(Soa { names: b"\x02ns\0\x04info\0", ttl_secs: 30 });
         writer.opt(&query, Rcode::NoError, Some((Ede::BLOCKED, "Blocked")));
         let length = writer.finish().unwrap();
         let message = Message::from_vec(&out[..length]).unwrap();
@@ -288,7 +293,7 @@ mod tests {
         assert_eq!(message.queries[0].name().to_string(), "a.ExamplE.");
         assert_eq!(message.answers[0].record_type(), RecordType::A);
         assert_eq!(message.answers[0].ttl, 30);
-        assert_eq!(message.authorities[0].record_type(), RecordType::SOA);
+        assert_eq!(message.authorities[0].data.to_string(), "ns. info. 1 3600 600 86400 30");
         let edns = message.edns.unwrap();
         assert!(edns.flags().dnssec_ok);
         assert_eq!(usize::from(edns.max_payload()), UDP_OCTETS_MAX);

@@ -22,6 +22,7 @@ mod endurance;
 mod forward;
 mod fuzz_seeds;
 mod ladder;
+mod manual;
 mod metrics;
 mod precedence;
 mod process;

@@ -64,9 +64,13 @@ fn both_addresses_and_the_operators_error() {
 
 #[test]
 fn a_feeds_own_sinkhole_and_what_it_leaves_out() {
-    let own = "sinkhole = { ipv4 = '192.0.2.99', ipv6 = '', ede-text = 'by your provider' }";
+    let own = "sinkhole = { ipv4 = '192.0.2.99', ipv6 = '', ede-text = 'by your provider', soa = 'ns.test host.test' }";
     let plan = Plan::new().feed_with("own", "own.test\n", own).feed("ads", "ads.test\n");
     let house = plan.key("sinkhole", "ede-code = 17").key("sinkhole", "ttl-secs = 77").start();
+    for (name, want) in [("own.test", "ns.test. host.test."), ("ads.test", ". .")] {
+        let reply = house.ask(Via::Udp, &Ask::new(name, "MX"));
+        assert_eq!(reply.message.authorities[0].data.to_string(), format!("{want} 1 3600 600 86400 77"));
+    }
     for (name, qtype, addresses, text) in [
         ("own.test", "A", &["192.0.2.99"][..], "by your provider"),
         ("own.test", "AAAA", &[], "by your provider"),

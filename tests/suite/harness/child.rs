@@ -25,6 +25,11 @@ pub fn run(args: &[&str]) -> Output {
     cenote().args(args).output().unwrap()
 }
 
+/// Runs a command to its end in a folder.
+pub fn run_in(folder: &Path, args: &[&str]) -> Output {
+    cenote().current_dir(folder).args(args).output().unwrap()
+}
+
 /// What a stream has said so far.
 type Said = Arc<Mutex<String>>;
 
