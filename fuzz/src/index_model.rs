@@ -74,8 +74,8 @@ fn twin_says(twin: &Twin, path: &[String]) -> Option<Verb> {
 fn index_says(index: &Index, place: usize, path: &[String]) -> Option<Verb> {
     let name = name_of(path);
     let mut said = None;
-    index.walk(&name.view().unwrap(), |labels, row| {
-        for listing in row.listings().iter().filter(|listing| listing.feed.index() == place) {
+    index.walk(&name.view().unwrap(), |labels, listings| {
+        for listing in listings.iter().filter(|listing| listing.feed.index() == place) {
             said = if labels == path.len() { listing.verbs.at } else { listing.verbs.below }.or(said);
         }
     });

@@ -282,7 +282,7 @@ fn read_one(
             Ok((Next::Fresh(entries), report.entries, tally, Some(*report)))
         }
         Loaded::Artifact { bytes } => {
-            let index = Index::open(bytes)?.into_one_feed(id, &config.name);
+            let index = Index::open_one_feed(bytes, id, &config.name)?;
             let entries = index.feeds().first().map_or(0, |feed| feed.entries);
             gate(previous, entries)?;
             Ok((Next::Whole(Box::new(index)), entries, Tally::default(), None))
@@ -351,8 +351,8 @@ mod tests {
         let name = Name::from_text(name.as_bytes()).unwrap();
         let mut feeds = Vec::new();
         for index in set.indexes() {
-            index.walk(&name.view().unwrap(), |_, row| {
-                feeds.extend(row.listings().iter().map(|one| one.feed.index()));
+            index.walk(&name.view().unwrap(), |_, listings| {
+                feeds.extend(listings.iter().map(|one| one.feed.index()));
             });
         }
         feeds.sort_unstable();

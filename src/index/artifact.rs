@@ -17,7 +17,8 @@ use std::sync::Arc;
 use fst::raw::Fst;
 
 use super::filter::Filter;
-use super::lookup::{Body, IndexedFeed, Layer};
+use super::layers::{Body, Layer};
+use super::lookup::IndexedFeed;
 use super::networks::Networks;
 use super::record_sets::RecordSets;
 use super::sound::is_sound;
@@ -90,30 +91,6 @@ pub enum OpenError {
     },
 }
 
-/// A part of a file in memory.
-pub(super) struct Octets {
-    /// The whole file.
-    file: Vec<u8>,
-    /// Where the part begins and ends.
-    from: usize,
-    /// One behind its last octet; `from <= to <= file.len()`.
-    to: usize,
-}
-
-impl From<Vec<u8>> for Octets {
-    fn from(file: Vec<u8>) -> Self {
-        let to = file.len();
-        Self { file, from: 0, to }
-    }
-}
-
-impl AsRef<[u8]> for Octets {
-    #[inline]
-    fn as_ref(&self) -> &[u8] {
-        self.file.get(self.from..self.to).unwrap_or_default()
-    }
-}
-
 /// Where each known section lies in the file.
 #[derive(Default)]
 struct Layout {
@@ -136,7 +113,7 @@ impl Index {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn open(file: Vec<u8>) -> Result<Self, OpenError> {
+    pub fn open(mut file: Vec<u8>) -> Result<Self, OpenError> {
         let layout = read_layout(&file)?;
         let part = |range: Option<std::ops::Range<usize>>, what| {
             range.and_then(|range| file.get(range)).ok_or(OpenError::Section(what))
@@ -157,13 +134,17 @@ impl Index {
             some => Networks::decode(part(some, "networks")?, rows.len()).ok_or(OpenError::Section("networks"))?,
         };
         let range = layout.map.ok_or(OpenError::Section("map"))?;
-        let map = Fst::new(Octets { from: range.start, to: range.end, file }).map_err(|_| OpenError::Section("map"))?;
+        // What is left of the file is the map: all else was copied out of it.
+        file.truncate(range.end);
+        file.drain(..range.start);
+        file.shrink_to_fit();
+        let map = Fst::new(file).map_err(|_| OpenError::Section("map"))?;
         map.verify().map_err(|_| OpenError::Section("map"))?;
         if !is_sound(map.as_bytes(), rows.len()) {
             return Err(OpenError::Section("map"));
         }
-        let layer = Layer { body: Arc::new(Body { map, filter, networks, sets }), rows: rows.into() };
-        Ok(Self { layer, feeds })
+        let base = Layer { body: Arc::new(Body { map, filter, networks, sets }), rows: rows.into() };
+        Ok(Self { base, overlay: None, feeds })
     }
 
     /// Reads and opens the artifact at `path`.
@@ -202,14 +183,17 @@ impl Index {
         Ok(())
     }
 
-    /// Writes the artifact's octets.
+    /// Writes the artifact's octets; an overlay is worked in first, which is a build.
     ///
     /// # Errors
     /// What `out` says.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        if self.is_amended() {
+            return self.flattened().map_err(io::Error::other)?.write(out);
+        }
         let feeds = encode_feeds(&self.feeds);
-        let rows = rows::encode(&self.layer.rows);
-        let Body { map, filter, networks, sets } = &*self.layer.body;
+        let rows = rows::encode(&self.base.rows);
+        let Body { map, filter, networks, sets } = &*self.base.body;
         let filter = filter.as_ref().map(Filter::encode);
         let networks = (networks.len() > 0).then(|| networks.encode());
         let records = (sets.len() > 0).then(|| sets.encode());

@@ -107,13 +107,13 @@ fn twin_says(twin: &Feed, name: &Name) -> Option<Says> {
 fn index_says(index: &Index, feed: FeedId, name: &Name) -> Option<Says> {
     let view = name.view().unwrap();
     let mut said = None;
-    index.walk(&view, |labels, row| {
-        for listing in row.listings().iter().filter(|listing| listing.feed == feed) {
+    index.walk(&view, |labels, listings| {
+        for listing in listings.iter().filter(|listing| listing.feed == feed) {
             let verb = if labels == view.labels() { listing.verbs.at } else { listing.verbs.below };
-            said = verb.or(said);
+            said = verb.map(|verb| Says::of(verb, |id| listings.records(id).to_vec())).or(said.take());
         }
     });
-    said.map(|verb| Says::of(verb, |id| index.records(id).to_vec()))
+    said
 }
 
 /// An address of few bits, so that networks nest and collide; some IPv4 ones in their IPv6 form.
@@ -155,12 +155,12 @@ fn twin_says_of(twin: &Feed, side: Side, address: IpAddr) -> Option<(u8, Says)> 
 /// The same, read off the index.
 fn index_says_of(index: &Index, feed: FeedId, side: Side, address: IpAddr) -> Option<(u8, Says)> {
     let (mut said, mut last) = (None, 129);
-    index.walk_networks(side, address, |length, row| {
-        assert!(length < last, "longest first, each length once");
+    index.walk_networks(side, address, |length, listings| {
+        assert!(length < last || length == last && index.is_amended(), "longest first, each length once a layer");
         last = length;
         assert!(index.has_networks(side));
-        for listing in row.listings().iter().filter(|listing| listing.feed == feed) {
-            let says = listing.verbs.at.map(|verb| Says::of(verb, |id| index.records(id).to_vec()));
+        for listing in listings.iter().filter(|listing| listing.feed == feed) {
+            let says = listing.verbs.at.map(|verb| Says::of(verb, |id| listings.records(id).to_vec()));
             said = said.take().or(says.map(|says| (length, says)));
         }
     });
@@ -169,16 +169,26 @@ fn index_says_of(index: &Index, feed: FeedId, side: Side, address: IpAddr) -> Op
 
 fn random_feed(rng: &mut StdRng) -> (Sorted, Feed) {
     let mut entries = Entries::default();
-    let some = if rng.random() { 0 } else { 20 };
+    add_some(rng, &mut entries, 60);
+    finished(entries)
+}
+
+/// Takes up to so many random names, and a third as many networks, more often none.
+fn add_some(rng: &mut StdRng, entries: &mut Entries, names_max: usize) {
+    let some = if rng.random() { 0 } else { names_max / 3 };
     for _ in 0..rng.random_range(0..=some) {
         let (side, network) = (Side::ALL[rng.random_range(0..2)], random_network(rng));
-        let verb = random_verb(rng, &mut entries);
+        let verb = random_verb(rng, entries);
         entries.push_network(side, network, verb, random_until(rng), false).unwrap();
     }
-    for _ in 0..rng.random_range(0..60) {
-        let verbs = random_verbs(rng, &mut entries);
+    for _ in 0..rng.random_range(0..names_max) {
+        let verbs = random_verbs(rng, entries);
         entries.push(random_name(rng).key().unwrap().as_bytes(), verbs, false).unwrap();
     }
+}
+
+/// The feed, and what the twin keeps of it.
+fn finished(entries: Entries) -> (Sorted, Feed) {
     let (sorted, _) = entries.finish();
     let says = |verb: Option<Verb>| verb.map(|verb| Says::of(verb, |id| sorted.records(id).to_vec()));
     let name = |(key, verbs): (&[u8], Verbs)| (key.to_vec(), ([says(verbs.at), says(verbs.below)], verbs.until));
@@ -261,7 +271,7 @@ fn what_has_ended_is_as_if_it_had_never_been() {
             let now_secs = hour * 3600 + rng.random_range(0..3600);
             let left: Twin = feeds.iter().map(|(_, twin)| twin.lapsed(now_secs)).collect();
             let lapsed = index.lapsed(now_secs);
-            assert!(Arc::ptr_eq(&lapsed.layer.body, &index.layer.body), "seed {seed}: shared");
+            assert!(Arc::ptr_eq(&lapsed.base.body, &index.base.body), "seed {seed}: shared");
             // What an ancestor makes redundant may end unseen.
             let ends = left.iter().filter_map(Feed::lapses_next).min().unwrap_or(Until::NEVER);
             let next = lapsed.lapses_next().unwrap_or(Until::NEVER);
@@ -274,12 +284,126 @@ fn what_has_ended_is_as_if_it_had_never_been() {
                 (0..feeds.len()).map(|place| part(place, "kept", Kept::Old(&lapsed, FeedId::new(place).unwrap())));
             let rebuilt = Index::build(&kept.collect::<Vec<_>>(), &mut |_| ()).unwrap();
             agree(&rebuilt, &left, &mut rng, seed);
-            assert_eq!(rebuilt.layer.rows.iter().filter(|row| row.listings().is_empty()).count(), 0, "seed {seed}");
+            assert_eq!(rebuilt.base.rows.iter().filter(|row| row.listings().is_empty()).count(), 0, "seed {seed}");
             // One hour after the other, in whichever form.
             index = [index, lapsed, opened, rebuilt].into_iter().nth(rng.random_range(0..4)).unwrap();
         }
         assert_eq!(index.lapsed(HOURS * 3600).lapses_next(), None, "seed {seed}");
     }
+}
+
+/// One feed's word on one key.
+type Content = (Vec<u8>, FeedId, [Option<Says>; 2], Until);
+
+/// Everything an index without an overlay holds.
+fn contents(index: &Index) -> Vec<Content> {
+    let mut contents = Vec::new();
+    let mut take = |key: &[u8], row: u64| {
+        for &Listing { feed, verbs } in index.base.row(row).unwrap().listings() {
+            let says = |verb: Option<Verb>| verb.map(|verb| Says::of(verb, |id| index.base.body.sets.get(id).to_vec()));
+            contents.push((key.to_vec(), feed, [says(verbs.at), says(verbs.below)], verbs.until));
+        }
+    };
+    let mut keys = layers::Keys::of(&index.base);
+    while let (Some(key), Some(row)) = (keys.key(), keys.row()) {
+        take(key, row);
+        keys.advance();
+    }
+    for (side, network, row) in index.base.body.networks.iter() {
+        take(&network.key(side), row.into());
+    }
+    contents
+}
+
+/// The feed after a small change, or another one altogether.
+fn changed(rng: &mut StdRng, old: &Sorted) -> (Sorted, Feed) {
+    if rng.random_range(0..4) == 0 {
+        return random_feed(rng);
+    }
+    let mut entries = Entries::default();
+    let again = |entries: &mut Entries, verb: Option<Verb>| {
+        verb.map(|verb| match verb {
+            Verb::Data(id) => Verb::Data(entries.sets.intern(old.records(id)).unwrap()),
+            verb => verb,
+        })
+    };
+    let lost = rng.random_range(0..4);
+    for (key, verbs) in old.iter() {
+        if rng.random_range(0..10) >= lost {
+            let (at, below) = (again(&mut entries, verbs.at), again(&mut entries, verbs.below));
+            entries.push(key, Verbs { at, below, ..verbs }, false).unwrap();
+        }
+    }
+    for (side, network, verbs) in old.networks() {
+        if rng.random_range(0..10) >= lost {
+            let verb = again(&mut entries, verbs.at).unwrap();
+            entries.push_network(side, network, verb, verbs.until, false).unwrap();
+        }
+    }
+    add_some(rng, &mut entries, 3);
+    finished(entries)
+}
+
+#[test]
+fn an_overlay_says_what_one_index_built_anew_says() {
+    let (mut amended, mut grown) = (0, 0);
+    for seed in 0..150 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut feeds: Vec<_> = (0..rng.random_range(1..4)).map(|_| random_feed(&mut rng)).collect();
+        let mut index = build(&feeds);
+        for hour in 0..=HOURS {
+            for _ in 0..2 {
+                let places: Vec<usize> = (0..feeds.len()).filter(|_| rng.random()).collect();
+                for &place in &places {
+                    feeds[place] = changed(&mut rng, &feeds[place].0);
+                }
+                let changes = places.iter().map(|&place| part(place, "changed", Kept::New(&feeds[place].0)));
+                let changes: Vec<_> = changes.collect();
+                let next = index.amended(&changes, usize::MAX).unwrap().unwrap();
+                assert!(next.shares_base(&index), "seed {seed}");
+                let entries = next.overlay.as_ref().map_or(0, layers::Layer::len);
+                assert!(index.amended(&changes, entries).unwrap().is_some(), "seed {seed}: as many as there may be");
+                if entries > 0 {
+                    assert!(index.amended(&changes, entries - 1).unwrap().is_none(), "seed {seed}: one too many");
+                }
+                index = next.lapsed(hour * 3600);
+                let left: Twin = feeds.iter().map(|(_, twin)| twin.lapsed(hour * 3600)).collect();
+                agree(&index, &left, &mut rng, seed);
+                amended += u32::from(index.is_amended());
+
+                // Built anew: out of base and overlay, and out of the feeds.
+                let (flat, fresh) =
+                    (index.flattened().unwrap(), build(&feeds).lapsed(hour * 3600).flattened().unwrap());
+                assert_eq!(contents(&flat), contents(&fresh), "seed {seed}");
+                assert_eq!(contents(&reopened(&index).flattened().unwrap()), contents(&fresh), "seed {seed}");
+                // A feed may come out of another index, in whichever form.
+                let olds = [&index, &flat];
+                let old = |place| Kept::Old(olds[place % 2], FeedId::new(place).unwrap());
+                let kept: Vec<_> = (0..feeds.len()).map(|place| part(place, "kept", old(place))).collect();
+                let same = fresh.amended(&kept, 0).unwrap();
+                assert!(same.is_some_and(|same| !same.is_amended()), "seed {seed}: nothing differs");
+                if rng.random_range(0..6) == 0 {
+                    index = Index::build(&kept, &mut |_| ()).unwrap();
+                    grown += 1;
+                }
+            }
+        }
+    }
+    assert!(amended > 500 && grown > 100, "{amended} and {grown} prove nothing");
+}
+
+#[test]
+fn an_overlay_is_only_over_feeds_that_are_there() {
+    let mut rng = StdRng::seed_from_u64(3);
+    let (one, two) = (random_feed(&mut rng).0, random_feed(&mut rng).0);
+    let index = Index::build(&[part(1, "a", Kept::New(&one))], &mut |_| ()).unwrap();
+    assert!(index.amended(&[part(0, "b", Kept::New(&two))], usize::MAX).unwrap().is_none(), "another place");
+    let twice = [part(1, "b", Kept::New(&two)), part(1, "b", Kept::New(&one))];
+    assert!(matches!(index.amended(&twice, usize::MAX), Err(BuildError::Twice)));
+    let amended = index.amended(&twice[..1], usize::MAX).unwrap().unwrap();
+    assert_eq!((amended.feeds()[0].name.as_str(), amended.is_amended()), ("b", true));
+    let back = amended.amended(&[part(1, "a", Kept::New(&one))], 0).unwrap().unwrap();
+    assert!(!back.is_amended(), "what was before differs in nothing");
 }
 
 #[test]
@@ -305,10 +429,12 @@ fn one_feed_of_several_is_their_union() {
         [says(1), says(0)].into_iter().flatten().max_by_key(|(length, _)| *length)
     };
     let want_of: Vec<_> = addresses.iter().map(|&address| of_both(address)).collect();
-    let networks = index.layer.body.networks.len() as u64;
+    let networks = index.base.body.networks.len() as u64;
     let want: Vec<_> =
         names.iter().map(|name| index_says(&index, id(0), name).or(index_says(&index, id(1), name))).collect();
-    let folded = index.into_one_feed(id(5), "both");
+    let mut octets = Vec::new();
+    index.write(&mut octets).unwrap();
+    let folded = Index::open_one_feed(octets, id(5), "both").unwrap();
     let got: Vec<_> = names.iter().map(|name| index_says(&folded, id(5), name)).collect();
     assert_eq!(got, want);
     let got: Vec<_> = addresses.iter().map(|&address| index_says_of(&folded, id(5), Side::Answer, address)).collect();

@@ -12,11 +12,24 @@ const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 type Feed<'t> = (Option<Action>, bool, &'t [(&'t str, Verbs)]);
 
-fn policy(feeds: &[Feed<'_>]) -> Policy {
-    policy_in(feeds, false)
+/// Where the feeds are: what is decided must not depend on it.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// In one index.
+    Together,
+    /// Every second one in an index of its own.
+    Apart,
+    /// Every second one in an overlay.
+    Amended,
 }
 
-fn policy_in(feeds: &[Feed<'_>], apart: bool) -> Policy {
+const PLACES: [Place; 3] = [Place::Together, Place::Apart, Place::Amended];
+
+fn policy(feeds: &[Feed<'_>]) -> Policy {
+    policy_in(feeds, Place::Together)
+}
+
+fn policy_in(feeds: &[Feed<'_>], place: Place) -> Policy {
     let sorted: Vec<Sorted> = feeds
         .iter()
         .map(|(_, _, names)| {
@@ -38,9 +51,17 @@ fn policy_in(feeds: &[Feed<'_>], apart: bool) -> Policy {
         })
         .collect();
     let build = |parts: &[Part<'_>]| Arc::new(Index::build(parts, &mut |_| ()).unwrap());
-    // Every second feed in an index of its own: what is decided must not depend on it.
     let (even, odd): (Vec<Part<'_>>, Vec<_>) = parts.iter().partition(|part| part.id.index() % 2 == 0);
-    let indexes = if apart { vec![build(&even), build(&odd)] } else { vec![build(&parts)] };
+    let nothing = Sorted::default();
+    let indexes = match place {
+        Place::Together => vec![build(&parts)],
+        Place::Apart => vec![build(&even), build(&odd)],
+        Place::Amended => {
+            let empty = odd.iter().map(|part| Part { source: Kept::New(&nothing), ..*part });
+            let base = build(&even.iter().copied().chain(empty).collect::<Vec<_>>());
+            vec![Arc::new(base.amended(&odd, usize::MAX).unwrap().unwrap())]
+        }
+    };
     let feeds = feeds
         .iter()
         .map(|&(action, may_allow, _)| FeedConfig { action, may_allow, ..FeedConfig::plain("f".to_owned()) })
@@ -98,7 +119,7 @@ fn the_earliest_feed_decides_and_inside_it_the_deepest_entry() {
         (Some(Action::Observe), false, &[("bad.test", LISTED)]),
         (None, false, &[("deep.bad.test", LISTED), ("seen.test", LISTED)]),
     ];
-    let (together, apart) = (policy_in(&feeds, false), policy_in(&feeds, true));
+    let policies = PLACES.map(|place| (place, policy_in(&feeds, place)));
     for (name, want) in [
         ("ok.test", ("unlisted", 0)),
         ("bad.test", ("nxdomain", 0)),
@@ -110,8 +131,9 @@ fn the_earliest_feed_decides_and_inside_it_the_deepest_entry() {
         ("seen.test", ("sinkhole", 1)),
         ("notbad.test", ("unlisted", 0)),
     ] {
-        assert_eq!(decide(&together, name), want, "{name}");
-        assert_eq!(decide(&apart, name), want, "{name}, in two indexes");
+        for (place, policy) in &policies {
+            assert_eq!(decide(policy, name), want, "{name} {place:?}");
+        }
     }
 }
 
@@ -194,11 +216,20 @@ fn a_name_with_every_ancestor_listed() {
         .enumerate()
         .map(|(i, name)| (name.as_str(), Verbs::subtree(if i % 2 == 0 { Verb::Nxdomain } else { Verb::Nodata })))
         .collect();
-    let policy = policy(&[(None, false, &names)]);
-    assert_eq!(policy.indexes()[0].keys(), 126);
-    assert_eq!(decide(&policy, &deep).0, "nodata");
-    assert_eq!(decide(&policy, &format!("b.{deep}")).0, "nodata");
-    assert_eq!(decide(&policy, &vec!["a"; 125].join(".")).0, "nxdomain");
+    // The first feed's only match is let through: the second one's must be heard too.
+    let passed: Vec<(&str, Verbs)> = names.iter().map(|&(name, _)| (name, Verbs::exact(Verb::Passthru))).collect();
+    for place in PLACES {
+        let policy = policy_in(&[(None, true, &passed), (None, false, &names)], place);
+        let keys: usize = policy.indexes().iter().map(|index| index.keys()).sum();
+        assert_eq!(keys, if matches!(place, Place::Together) { 126 } else { 252 });
+        for (name, want) in [
+            (deep.clone(), "allowed"),
+            (format!("b.{deep}"), "nodata"),
+            (format!("b.{}", vec!["a"; 125].join(".")), "nxdomain"),
+        ] {
+            assert_eq!(decide(&policy, &name).0, want, "{place:?} {name}");
+        }
+    }
 }
 
 /// Three feeds: the first lets one name through.
