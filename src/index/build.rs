@@ -327,8 +327,10 @@ pub(super) fn build_layer(
     let octets = builder.into_inner().map_err(BuildError::Map)?;
     let map = Fst::new(octets).map_err(BuildError::Map)?;
     map.verify().map_err(BuildError::Verify)?;
-    let body = Body { map, filter: Some(filter), networks, sets: sets.closed() };
-    Ok(Layer { body: Arc::new(body), rows: table.into_rows().into() })
+    let rows = table.into_rows();
+    let mut body = Body { map, filter: Some(filter), networks, sets: sets.closed(), mark: 0 };
+    body.mark = body.mark_with(&rows);
+    Ok(Layer { body: Arc::new(body), rows: rows.into() })
 }
 
 /// One cursor a fresh feed, and one an old index, however many feeds are kept of it.

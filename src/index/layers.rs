@@ -12,7 +12,7 @@ use fst::{IntoStreamer, Streamer};
 use super::filter::Filter;
 use super::networks::Networks;
 use super::record_sets::RecordSets;
-use super::rows::Row;
+use super::rows::{self, Row};
 use super::{DataId, Listing, Network, Record, Side};
 use crate::name::{NameRef, fold};
 
@@ -35,6 +35,23 @@ pub(super) struct Body {
     pub(super) networks: Networks,
     /// What the rows' verbs are answered with.
     pub(super) sets: RecordSets,
+    /// By which an overlay on disk knows its base: all of the above, and the rows as they were built, summed.
+    pub(super) mark: u64,
+}
+
+impl Body {
+    /// Its mark, if it was built with these rows: the map's own checksum in front of that of all else but the filter.
+    pub(super) fn mark_with(&self, rows: &[Row]) -> u64 {
+        let map = self.map.as_bytes().last_chunk::<4>().copied().map_or(0, u32::from_le_bytes);
+        let mut rest = crc32fast::Hasher::new();
+        rest.update(&rows::encode(rows));
+        for (side, network, row) in self.networks.iter() {
+            rest.update(&network.key(side));
+            rest.update(&row.to_be_bytes());
+        }
+        rest.update(&self.sets.encode());
+        u64::from(map) << 32 | u64::from(rest.finalize())
+    }
 }
 
 impl Layer {
@@ -69,7 +86,7 @@ impl Layer {
 
     /// Octets of the map, its filter, the networks and the records.
     pub(super) fn bytes(&self) -> usize {
-        let Body { map, filter, networks, sets } = &*self.body;
+        let Body { map, filter, networks, sets, mark: _ } = &*self.body;
         map.as_bytes().len() + filter.as_ref().map_or(0, Filter::bytes) + networks.bytes() + sets.bytes()
     }
 

@@ -18,6 +18,8 @@ mod lookup;
 mod model;
 mod networks;
 mod overlay;
+#[cfg(test)]
+mod overlay_model;
 mod record_sets;
 mod records;
 mod rows;
