@@ -127,7 +127,7 @@ pub fn run(data: &[u8]) {
 
     let new = |place: usize, other: usize| Part {
         id: FeedId::new(place).unwrap(),
-        name: "new",
+        name: "feed",
         entries: 1,
         source: Kept::New(&sorted[other]),
     };

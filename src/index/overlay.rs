@@ -17,9 +17,9 @@ use super::{BuildError, Entries, FeedId, Index, IndexedFeed, Kept, Listing, Netw
 pub const OVERLAY_ENTRIES_MAX: usize = 65_536;
 
 impl Index {
-    /// The same index with these feeds in place of its own at their places: what differs from the base becomes an overlay over it, and what an
-    /// overlay that is there already says of other feeds stays. `None`: some feed is not here yet, or the overlay would have over `entries_max`
-    /// names and networks; then build it.
+    /// The same index with these feeds in place of those of the same places and names: what differs from the base becomes an overlay over it,
+    /// and what an overlay that is there already says of other feeds stays. `None`: some feed is not here yet, or the overlay would have over
+    /// `entries_max` names and networks; then build it.
     ///
     /// # Errors
     /// [`BuildError`].
@@ -30,8 +30,9 @@ impl Index {
             if changes.iter().take(place).any(|other| other.id == part.id) {
                 return Err(BuildError::Twice);
             }
-            let Some(feed) = feeds.iter_mut().find(|feed| feed.id == part.id) else { return Ok(None) };
-            *feed = IndexedFeed { id: part.id, name: part.name.to_owned(), entries: part.entries };
+            let mut known = feeds.iter_mut().filter(|feed| feed.id == part.id && feed.name == part.name);
+            let Some(feed) = known.next() else { return Ok(None) };
+            feed.entries = part.entries;
             let Some(different) = difference(&self.base, part.id, part.source.of(), entries_max)? else {
                 return Ok(None);
             };

@@ -71,7 +71,7 @@ fn an_overlay_says_what_one_index_built_anew_says() {
                 for &place in &places {
                     feeds[place] = changed(&mut rng, &feeds[place].0);
                 }
-                let changes = places.iter().map(|&place| part(place, "changed", Kept::New(&feeds[place].0)));
+                let changes = places.iter().map(|&place| part(place, "feed", Kept::New(&feeds[place].0)));
                 let changes: Vec<_> = changes.collect();
                 let next = index.amended(&changes, usize::MAX).unwrap().unwrap();
                 assert!(next.shares_base(&index), "seed {seed}");
@@ -96,7 +96,7 @@ fn an_overlay_says_what_one_index_built_anew_says() {
                 // A feed may come out of another index, in whichever form.
                 let olds = [&index, &flat];
                 let old = |place| Kept::Old(olds[place % 2], FeedId::new(place).unwrap());
-                let kept: Vec<_> = (0..feeds.len()).map(|place| part(place, "kept", old(place))).collect();
+                let kept: Vec<_> = (0..feeds.len()).map(|place| part(place, "feed", old(place))).collect();
                 let same = fresh.amended(&kept, 0).unwrap();
                 assert!(same.is_some_and(|same| !same.is_amended()), "seed {seed}: nothing differs");
                 if rng.random_range(0..6) == 0 {
@@ -163,11 +163,14 @@ fn an_overlay_is_only_over_feeds_that_are_there() {
     let mut rng = StdRng::seed_from_u64(3);
     let (one, two) = (random_feed(&mut rng).0, random_feed(&mut rng).0);
     let index = Index::build(&[part(1, "a", Kept::New(&one))], &mut |_| ()).unwrap();
-    assert!(index.amended(&[part(0, "b", Kept::New(&two))], usize::MAX).unwrap().is_none(), "another place");
-    let twice = [part(1, "b", Kept::New(&two)), part(1, "b", Kept::New(&one))];
+    for (place, name) in [(0, "a"), (1, "b")] {
+        assert!(index.amended(&[part(place, name, Kept::New(&two))], usize::MAX).unwrap().is_none(), "{place} {name}");
+    }
+    let twice = [part(1, "a", Kept::New(&two)), part(1, "a", Kept::New(&one))];
     assert!(matches!(index.amended(&twice, usize::MAX), Err(BuildError::Twice)));
-    let amended = index.amended(&twice[..1], usize::MAX).unwrap().unwrap();
-    assert_eq!((amended.feeds()[0].name.as_str(), amended.is_amended()), ("b", true));
+    let more = Part { entries: 7, ..twice[0] };
+    let amended = index.amended(&[more], usize::MAX).unwrap().unwrap();
+    assert_eq!((amended.feeds()[0].entries, amended.is_amended()), (7, true));
     let back = amended.amended(&[part(1, "a", Kept::New(&one))], 0).unwrap().unwrap();
     assert!(!back.is_amended(), "what was before differs in nothing");
 }
