@@ -318,10 +318,7 @@ pub(super) fn build_layer(
         }
         let row = table.intern(&listings).ok_or(BuildError::Rows)?;
         builder.insert(&key, row).map_err(BuildError::Map)?;
-        // What is only deleted is a key of the layer below.
-        if listings.iter().any(|listing| !listing.verbs.is_silent()) {
-            filter.insert(&key);
-        }
+        filter.insert(&key);
     }
     let networks = build_networks(sources, form, &mut table, &mut sets)?;
     let octets = builder.into_inner().map_err(BuildError::Map)?;

@@ -1,7 +1,7 @@
 //! [`Layer`]: keys and networks with their rows; and what two of them, one over the other, say of a place.
 //!
 //! An overlay's word on a place replaces the base's of the same feed; an overlay's silence deletes it. Both are walked side by side, so that
-//! whoever asks hears one index, the outermost place first. Costs a second walk, which ends where the overlay, being small, has nothing.
+//! whoever asks hears one index, the outermost place first. Costs a look at the overlay's filter, and a second walk for names that may be in it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(super) struct Layer {
 pub(super) struct Body {
     /// Verified; every value is under the number of rows in what we build, and looked up with a bound check all the same.
     pub(super) map: Fst<Vec<u8>>,
-    /// Of the keys of `map`, in an overlay of those it does not only delete; an artifact may lack it.
+    /// Of all keys of `map`; an artifact may lack it.
     pub(super) filter: Option<Filter>,
     /// By side; every row is under the number of rows.
     pub(super) networks: Networks,
@@ -69,7 +69,7 @@ impl Layer {
     }
 
     /// Whether `name` or a name above it may be a key.
-    #[inline]
+    #[inline(always)]
     pub(super) fn may_hold(&self, name: &NameRef<'_>) -> bool {
         self.body.filter.as_ref().is_none_or(|filter| filter.may_hold(name))
     }
@@ -195,13 +195,14 @@ impl<'i> Descent<'i> {
 
     /// Goes on by one label.
     fn step(&mut self, label: &[u8]) {
+        let Some((mut node, mut output)) = self.at.take() else { return };
         for &octet in label {
-            let Some((node, output)) = self.at.take() else { return };
-            self.at = node.find_input(fold(octet)).map(|found| {
-                let transition = node.transition(found);
-                (self.layer.body.map.node(transition.addr), output.cat(transition.out))
-            });
+            let Some(found) = node.find_input(fold(octet)) else { return };
+            let transition = node.transition(found);
+            output = output.cat(transition.out);
+            node = self.layer.body.map.node(transition.addr);
         }
+        self.at = Some((node, output));
     }
 
     /// The row of where it stands.
