@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::feed::{self, GateError, LoadError, Loaded, Report, Source, Stat, gate};
-use crate::index::{BuildError, FeedId, Index, Kept, OpenError, Part, Sorted, Verb, Verbs};
+use crate::index::{BuildError, FeedId, Index, Kept, OVERLAY_ENTRIES_MAX, OpenError, Part, Sorted, Verb, Verbs};
 use crate::metrics::FeedFigures;
 use crate::policy::{Action, FeedConfig};
 
@@ -117,7 +117,9 @@ impl FeedSet {
     /// # Errors
     /// [`BuildError`].
     pub fn merged(&self) -> Result<Arc<Index>, BuildError> {
-        if let [only] = self.indexes().as_slice() {
+        if let [only] = self.indexes().as_slice()
+            && !only.is_amended()
+        {
             return Ok(Arc::clone(only));
         }
         let parts: Vec<Part<'_>> = (0..)
@@ -290,7 +292,8 @@ fn read_one(
     }
 }
 
-/// The index of one tier's feeds; `None` if it has none. One that is built already is taken as it is.
+/// The index of one tier's feeds; `None` if it has none. One that is built already is taken as it is, and one that is big and hardly changed
+/// gets an overlay.
 fn assemble(
     tier: Tier,
     states: &[FeedState],
@@ -306,7 +309,8 @@ fn assemble(
         return Ok(None);
     }
     let stays = |(id, _, next): &(FeedId, &FeedState, &mut Next)| matches!(next, Next::Kept(old, at) if old == id && *at == tier);
-    if let Some(old) = previous.and_then(|old| old.tier(tier)).filter(|old| old.feeds().len() == own.len())
+    let old = previous.and_then(|old| old.tier(tier)).filter(|old| old.feeds().len() == own.len());
+    if let Some(old) = old
         && own.iter().all(stays)
     {
         return Ok(Some(Arc::clone(old)));
@@ -331,6 +335,13 @@ fn assemble(
             Part { id: *id, name: &state.config.name, entries: state.figures.entries, source }
         })
         .collect();
+    // The feeds are as many as they were; that each of the others has a base, the overlay looks after.
+    let changes = own.iter().zip(&parts).filter(|(own, _)| !stays(own)).map(|(_, part)| *part);
+    if let Some(old) = old.filter(|old| old.keys() > OVERLAY_ENTRIES_MAX)
+        && let Some(amended) = old.amended(&changes.collect::<Vec<_>>(), OVERLAY_ENTRIES_MAX)?
+    {
+        return Ok(Some(Arc::new(amended)));
+    }
     Index::build(&parts, &mut |_| ()).map(Arc::new).map(Some)
 }
 
@@ -446,5 +457,40 @@ mod tests {
         let (alone, _) = load(&configs[..1], Some(&swapped));
         assert_eq!((alone.indexes().len(), listed(&alone, "n7.example.com")), (1, vec![0]));
         assert!(listed(&alone, "n9.example.com").is_empty());
+    }
+
+    #[test]
+    fn a_big_feed_that_hardly_changes_is_not_built_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (big, other) = (folder.path().join("big"), folder.path().join("other"));
+        let many = |from: u64| -> String {
+            (from..from + SMALL_FEED_ENTRIES + 9).map(|i| format!("n{i}.example.com\n")).collect()
+        };
+        fs::write(&big, many(0)).unwrap();
+        fs::write(&other, many(1)).unwrap();
+        let configs = [config("big", &big), config("other", &other)];
+        let (first, _) = load(&configs, None);
+        fs::write(&big, many(0) + "new.example.net\n").unwrap();
+        let (second, _) = load(&configs, Some(&first));
+        assert!(second.indexes()[0].is_amended() && second.indexes()[0].shares_base(&first.indexes()[0]));
+        assert_eq!((listed(&second, "a.new.example.net"), listed(&second, "n7.example.com")), (vec![0], vec![0, 1]));
+        // The other one loses its first name; what the first one gained stays.
+        fs::write(&other, many(1).split_once('\n').unwrap().1).unwrap();
+        let (third, _) = load(&configs, Some(&second));
+        assert!(third.indexes()[0].shares_base(&first.indexes()[0]));
+        assert_eq!((listed(&third, "new.example.net"), listed(&third, "n1.example.com")), (vec![0], vec![0]));
+        let (same, _) = load(&configs, Some(&third));
+        assert!(Arc::ptr_eq(&same.indexes()[0], &third.indexes()[0]), "nothing changed");
+
+        // The artifact has no overlay; another order, and more than an overlay holds, is a build.
+        let merged = third.merged().unwrap();
+        assert!(!merged.is_amended() && merged.may_list(&Name::from_text(b"new.example.net").unwrap().view().unwrap()));
+        let (swapped, _) = load(&[configs[1].clone(), configs[0].clone()], Some(&third));
+        assert!(!swapped.indexes()[0].is_amended());
+        assert_eq!((listed(&swapped, "new.example.net"), listed(&swapped, "n1.example.com")), (vec![1], vec![1]));
+        fs::write(&big, many(500_000)).unwrap();
+        let (other, _) = load(&configs, Some(&third));
+        assert!(!other.indexes()[0].is_amended());
+        assert_eq!((listed(&other, "n7.example.com"), listed(&other, "n500007.example.com")), (vec![1], vec![0]));
     }
 }
