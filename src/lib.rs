@@ -65,7 +65,11 @@
 //!   service parameter's list, so character-strings are read by us and such parameters are refused.
 //! * The artifact carries a CRC-32 of the whole file beside the FST's own checksum; opening verifies both.
 //! * Not one map but two: the feeds of over 65,536 entries share one, the small ones another, so that a name added to a small feed beside ten
-//!   million others costs a build of kilobytes and no overlay. A query looks at both filters; with small feeds alone, or none, there is one.
+//!   million others costs a build of kilobytes. A query looks at both filters; with small feeds alone, or none, there is one.
+//! * A big feed that changes by at most 65,536 entries gets an overlay: a map of the changes alone, compared with the base key by key. Ten million
+//!   names and one more are enforced in 6.9 s, of which reading the file is 2.8, and not in 13.5; meanwhile both generations take 113 MB and not
+//!   222, and 260 octets go to disk and not 114 MB. With it a listed name's walk among a million costs 7 % more, with 60,000 changes 40 %; a name
+//!   that is not listed 25 to 45 ns.
 //! * In front of each map stands a filter over its keys (`index::filter`): deciding on a name that is not listed, which is nearly every query,
 //!   costs half of what a SipHash probe a label costs (`benches/lookup.rs`: 0.49 at a million names, 0.47 at ten; 0.73 and 0.35 on another
 //!   machine).

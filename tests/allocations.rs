@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use cenote::cache::{Answer, Config as CacheConfig, Local, Seed, Shared};
 use cenote::feed::{Terms, TextFormat, read_text};
-use cenote::index::{FeedId, Index, Kept, Part};
+use cenote::index::{FeedId, Index, Kept, Part, Sorted};
 use cenote::metrics::{Shard, Transport};
 use cenote::name::Name;
 use cenote::policy::{FeedConfig, Garden, Policy, SinkConfig, Standing, TenantConfig, Tenants};
@@ -67,13 +67,19 @@ fn query(name: &[u8]) -> Vec<u8> {
 const RPZ: &[u8] = b"data.test A 192.0.2.9\n32.1.0.0.127.rpz-client-ip CNAME rpz-passthru.\n\
     24.0.113.0.203.rpz-ip CNAME .\n32.1.2.0.192.rpz-ip CNAME rpz-passthru.\n";
 
-/// Of a tenant: names sunk, its own too, one in a walled garden, one with records, and everything else let through.
-fn rules() -> Rules {
+/// Of a tenant: names sunk, its own too, one in a walled garden, one with records, and everything else let through. `amended`: all of it is in
+/// an overlay over other entries.
+fn rules(amended: bool) -> Rules {
     let read = |text: &'static [u8]| read_text(text, TextFormat::Plain, &Terms::default()).unwrap().0;
     let (sorted, walled) = (read(b"bad.test\nworse.bad.test"), read(b"walled.test"));
     let (rpz, _) = read_text(RPZ, TextFormat::Rpz, &Terms::default()).unwrap();
     let parts = [("feed", 2, Kept::New(&sorted)), ("walled", 1, Kept::New(&walled)), ("rpz", 4, Kept::New(&rpz))];
-    let index = Index::build(&Part::in_order(&parts), &mut |_| ()).unwrap();
+    let (other, nothing) = (read(b"bad.test\nother.test"), Sorted::default());
+    let before = [("feed", 2, Kept::New(&other)), ("walled", 0, Kept::New(&nothing)), ("rpz", 0, Kept::New(&nothing))];
+    let build = |parts: &[_]| Index::build(&Part::in_order(parts), &mut |_| ()).unwrap();
+    let index =
+        if amended { build(&before).amended(&Part::in_order(&parts), 100).unwrap().unwrap() } else { build(&parts) };
+    assert_eq!(index.is_amended(), amended);
     let sink = SinkConfig { cname: Garden::from_text("*.garden.example"), ..SinkConfig::default() };
     let walled = FeedConfig { sink: Some(sink), ..FeedConfig::plain("walled".to_owned()) };
     let [feed, rpz] = ["feed", "rpz"].map(|name| FeedConfig::plain(name.to_owned()));
@@ -108,48 +114,51 @@ fn the_counter_counts() {
 
 #[test]
 fn a_sunk_name_and_a_cached_answer_allocate_nothing() {
-    let (rules, config) = (rules(), CacheConfig::default());
-    let shared = Arc::new(Shared::new(&config));
-    let shard = Arc::new(Shard::default());
-    let mut responder = Responder::new(Transport::Udp, shard, Local::new(&config), shared, Seed::new([1, 2]));
+    let config = CacheConfig::default();
+    for rules in [false, true].map(rules) {
+        let shared = Arc::new(Shared::new(&config));
+        let shard = Arc::new(Shard::default());
+        let mut responder = Responder::new(Transport::Udp, shard, Local::new(&config), shared, Seed::new([1, 2]));
 
-    let sunk = query(b"\x01a\x03BAD\x04test\0");
-    assert_eq!(allocations(&mut responder, &rules, &sunk), 0, "a sunk name");
-    let walled = query(b"\x01a\x06walled\x04test\0");
-    assert_eq!(allocations(&mut responder, &rules, &walled), 0, "a name in a walled garden");
+        let sunk = query(b"\x01a\x03BAD\x04test\0");
+        assert_eq!(allocations(&mut responder, &rules, &sunk), 0, "a sunk name");
+        let walled = query(b"\x01a\x06walled\x04test\0");
+        assert_eq!(allocations(&mut responder, &rules, &walled), 0, "a name in a walled garden");
 
-    for (name, what) in [(&b"\x04data\x04test\0"[..], "local data"), (b"\x01a\x03own\x04test\0", "a tenant's own name")]
-    {
-        assert_eq!(allocations(&mut responder, &rules, &query(name)), 0, "{what}");
+        for (name, what) in
+            [(&b"\x04data\x04test\0"[..], "local data"), (b"\x01a\x03own\x04test\0", "a tenant's own name")]
+        {
+            assert_eq!(allocations(&mut responder, &rules, &query(name)), 0, "{what}");
+        }
+
+        let balancers = Proxies::new(&ProxyConfig { from: vec!["192.0.2.1/32".parse().unwrap()] });
+        let peer = Client::direct("192.0.2.1".parse().unwrap(), 0);
+        let header = b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0c\x7f\0\0\x01\xc0\0\x02\x35\xd4\x31\0\x35";
+        let proxied = [&header[..], &sunk].concat();
+        let before = ALLOCATIONS.get();
+        for now_ms in 0..100 {
+            let (client, packet) = balancers.identify(peer, &proxied).unwrap();
+            let outcome = responder.respond(&rules, packet, client, now_ms, &mut [0; 1232]);
+            assert!(matches!(outcome, Outcome::Reply(_)));
+            assert!(balancers.identify(peer, &sunk).is_err(), "without its header");
+        }
+        assert_eq!(ALLOCATIONS.get() - before, 0, "a sunk name, through a load balancer");
+
+        let asked = query(b"\x03www\x07example\0");
+        // An alias and its address, so that the chain is judged too.
+        let records = b"\xc0\x0c\0\x05\0\x01\0\0\x01\x2c\0\x06\x03cdn\xc0\x10\x03cdn\xc0\x10\0\x01\0\x01\0\0\x01\x2c\0\x04\xc0\0\x02\x01";
+        let mut reply = asked[..asked.len() - 11].to_vec();
+        (reply[2], reply[3], reply[7], reply[11]) = (0x81, 0x80, 2, 0);
+        reply.extend_from_slice(records);
+        let answer = Arc::new(Answer::from_reply(&reply, 0, &config).unwrap());
+        match responder.respond(&rules, &asked, CLIENT, 0, &mut [0; 1232]) {
+            Outcome::Forward(miss) => responder.keep(&miss.key, &answer, 0),
+            other => panic!("expected a miss, got {other:?}"),
+        }
+        assert_eq!(allocations(&mut responder, &rules, &asked), 0, "an answer in the worker's cache");
+        assert_eq!(responder.shard().cache_hits_local.read(), 100, "it was the worker's own cache");
+
+        let malformed = &sunk[..sunk.len() - 1];
+        assert_eq!(allocations(&mut responder, &rules, malformed), 0, "a malformed packet");
     }
-
-    let balancers = Proxies::new(&ProxyConfig { from: vec!["192.0.2.1/32".parse().unwrap()] });
-    let peer = Client::direct("192.0.2.1".parse().unwrap(), 0);
-    let header = b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0c\x7f\0\0\x01\xc0\0\x02\x35\xd4\x31\0\x35";
-    let proxied = [&header[..], &sunk].concat();
-    let before = ALLOCATIONS.get();
-    for now_ms in 0..100 {
-        let (client, packet) = balancers.identify(peer, &proxied).unwrap();
-        let outcome = responder.respond(&rules, packet, client, now_ms, &mut [0; 1232]);
-        assert!(matches!(outcome, Outcome::Reply(_)));
-        assert!(balancers.identify(peer, &sunk).is_err(), "without its header");
-    }
-    assert_eq!(ALLOCATIONS.get() - before, 0, "a sunk name, through a load balancer");
-
-    let asked = query(b"\x03www\x07example\0");
-    // An alias and its address, so that the chain is judged too.
-    let records = b"\xc0\x0c\0\x05\0\x01\0\0\x01\x2c\0\x06\x03cdn\xc0\x10\x03cdn\xc0\x10\0\x01\0\x01\0\0\x01\x2c\0\x04\xc0\0\x02\x01";
-    let mut reply = asked[..asked.len() - 11].to_vec();
-    (reply[2], reply[3], reply[7], reply[11]) = (0x81, 0x80, 2, 0);
-    reply.extend_from_slice(records);
-    let answer = Arc::new(Answer::from_reply(&reply, 0, &config).unwrap());
-    match responder.respond(&rules, &asked, CLIENT, 0, &mut [0; 1232]) {
-        Outcome::Forward(miss) => responder.keep(&miss.key, &answer, 0),
-        other => panic!("expected a miss, got {other:?}"),
-    }
-    assert_eq!(allocations(&mut responder, &rules, &asked), 0, "an answer in the worker's cache");
-    assert_eq!(responder.shard().cache_hits_local.read(), 100, "it was the worker's own cache");
-
-    let malformed = &sunk[..sunk.len() - 1];
-    assert_eq!(allocations(&mut responder, &rules, malformed), 0, "a malformed packet");
 }

@@ -1,5 +1,5 @@
 //! Entries of up to four feeds put in an index and in a naive twin, which must say the same of every name: built, through the artifact, with
-//! one feed replaced and the others kept in another order, and as hours pass.
+//! one feed replaced and the others kept in another order, with feeds exchanged in an overlay, and as hours pass.
 //!
 //! Input: operations of four octets: feed, verb and hour; place and how many labels; two octets that choose the labels.
 
@@ -74,8 +74,8 @@ fn twin_says(twin: &Twin, path: &[String]) -> Option<Verb> {
 fn index_says(index: &Index, place: usize, path: &[String]) -> Option<Verb> {
     let name = name_of(path);
     let mut said = None;
-    index.walk(&name.view().unwrap(), |labels, row| {
-        for listing in row.listings().iter().filter(|listing| listing.feed.index() == place) {
+    index.walk(&name.view().unwrap(), |labels, listings| {
+        for listing in listings.iter().filter(|listing| listing.feed.index() == place) {
             said = if labels == path.len() { listing.verbs.at } else { listing.verbs.below }.or(said);
         }
     });
@@ -125,13 +125,28 @@ pub fn run(data: &[u8]) {
     let next = Index::build(&Part::in_order(&sources), &mut |_| ()).unwrap();
     agree(&next, &[four, two, one, one], &names, "kept");
 
-    let mut passing = opened;
+    let new = |place: usize, other: usize| Part {
+        id: FeedId::new(place).unwrap(),
+        name: "feed",
+        entries: 1,
+        source: Kept::New(&sorted[other]),
+    };
+    let once = opened.amended(&[new(0, 1), new(2, 3)], usize::MAX).unwrap().unwrap();
+    agree(&once, &[two, two, four, four], &names, "amended");
+    let twice = once.amended(&[new(2, 2), new(3, 0)], usize::MAX).unwrap().unwrap();
+    agree(&twice, &[two, two, three, one], &names, "amended twice");
+    agree(&twice.flattened().unwrap(), &[two, two, three, one], &names, "flattened");
+    let back = twice.amended(&[new(0, 0), new(3, 3)], 0).unwrap().unwrap();
+    assert!(!back.is_amended(), "nothing differs");
+
+    let (mut passing, feeds) = (twice, [two, two, three, one]);
     for now_secs in (0..=HOURS).map(|hour| hour * 3600) {
         passing = passing.lapsed(now_secs);
         assert!(passing.lapses_next().is_none_or(|until| !until.has_come(now_secs)));
-        let left = twins
-            .clone()
-            .map(|twin| -> Twin { twin.into_iter().filter(|(_, verbs)| !verbs.until.has_come(now_secs)).collect() });
+        let left = feeds.map(|twin| -> Twin {
+            let left = twin.iter().filter(|(_, verbs)| !verbs.until.has_come(now_secs));
+            left.map(|(path, verbs)| (path.clone(), *verbs)).collect()
+        });
         agree(&passing, &left.each_ref(), &names, "lapsed");
     }
 }

@@ -69,7 +69,7 @@ impl Publisher {
             }
             Loaded::Artifact { bytes } => {
                 let place = FeedId::new(0).ok_or_else(no_such_feed)?;
-                let index = Index::open(bytes).map_err(|error| trouble(error.into()))?.into_one_feed(place, name);
+                let index = Index::open_one_feed(bytes, place, name).map_err(|error| trouble(error.into()))?;
                 let entries = index.feeds().first().map_or(0, |feed| feed.entries);
                 let (canaries, protected) = guard.sunk_by(&index);
                 (Next::Whole(Box::new(index)), feed::Load { entries, canaries, protected, ..feed::Load::default() })

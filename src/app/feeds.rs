@@ -208,7 +208,9 @@ impl FeedSet {
     /// # Errors
     /// [`BuildError`].
     pub fn merged(&self) -> Result<Arc<Index>, BuildError> {
-        if let [only] = self.indexes().as_slice() {
+        if let [only] = self.indexes().as_slice()
+            && !only.is_amended()
+        {
             return Ok(Arc::clone(only));
         }
         let parts: Vec<Part<'_>> = (0..)
@@ -255,7 +257,7 @@ impl FeedSet {
     }
 
     /// The index of a tier.
-    const fn tier(&self, tier: Tier) -> Option<&Arc<Index>> {
+    pub(super) const fn tier(&self, tier: Tier) -> Option<&Arc<Index>> {
         match tier {
             Tier::Big => self.big.as_ref(),
             Tier::Small => self.small.as_ref(),
@@ -310,8 +312,8 @@ mod tests {
         let name = Name::from_text(name.as_bytes()).unwrap();
         let mut feeds = Vec::new();
         for index in set.indexes() {
-            index.walk(&name.view().unwrap(), |_, row| {
-                feeds.extend(row.listings().iter().map(|one| one.feed.index()));
+            index.walk(&name.view().unwrap(), |_, listings| {
+                feeds.extend(listings.iter().map(|one| one.feed.index()));
             });
         }
         feeds.sort_unstable();
@@ -441,5 +443,40 @@ mod tests {
         let (alone, _) = load(&configs[..1], Some(&swapped));
         assert_eq!((alone.indexes().len(), listed(&alone, "n7.example.com")), (1, vec![0]));
         assert!(listed(&alone, "n9.example.com").is_empty());
+    }
+
+    #[test]
+    fn a_big_feed_that_hardly_changes_is_not_built_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (big, other) = (folder.path().join("big"), folder.path().join("other"));
+        let many = |from: u64| -> String {
+            (from..from + SMALL_FEED_ENTRIES + 9).map(|i| format!("n{i}.example.com\n")).collect()
+        };
+        fs::write(&big, many(0)).unwrap();
+        fs::write(&other, many(1)).unwrap();
+        let configs = [config("big", &big), config("other", &other)];
+        let (first, _) = load(&configs, None);
+        fs::write(&big, many(0) + "new.example.net\n").unwrap();
+        let (second, _) = load(&configs, Some(&first));
+        assert!(second.indexes()[0].is_amended() && second.indexes()[0].shares_base(&first.indexes()[0]));
+        assert_eq!((listed(&second, "a.new.example.net"), listed(&second, "n7.example.com")), (vec![0], vec![0, 1]));
+        // The other one loses its first name; what the first one gained stays.
+        fs::write(&other, many(1).split_once('\n').unwrap().1).unwrap();
+        let (third, _) = load(&configs, Some(&second));
+        assert!(third.indexes()[0].shares_base(&first.indexes()[0]));
+        assert_eq!((listed(&third, "new.example.net"), listed(&third, "n1.example.com")), (vec![0], vec![0]));
+        let (same, _) = load(&configs, Some(&third));
+        assert!(Arc::ptr_eq(&same.indexes()[0], &third.indexes()[0]), "nothing changed");
+
+        // The artifact has no overlay; another order, and more than an overlay holds, is a build.
+        let merged = third.merged().unwrap();
+        assert!(!merged.is_amended() && merged.may_list(&Name::from_text(b"new.example.net").unwrap().view().unwrap()));
+        let (swapped, _) = load(&[configs[1].clone(), configs[0].clone()], Some(&third));
+        assert!(!swapped.indexes()[0].is_amended());
+        assert_eq!((listed(&swapped, "new.example.net"), listed(&swapped, "n1.example.com")), (vec![1], vec![1]));
+        fs::write(&big, many(500_000)).unwrap();
+        let (other, _) = load(&configs, Some(&third));
+        assert!(!other.indexes()[0].is_amended());
+        assert_eq!((listed(&other, "n7.example.com"), listed(&other, "n500007.example.com")), (vec![1], vec![0]));
     }
 }

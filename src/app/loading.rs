@@ -138,7 +138,7 @@ pub fn load_feeds(
         states.push(state);
         sources.push(next);
     }
-    assemble(states, sources).map(|set| LoadedFeeds { set, tried, troubles })
+    assemble(states, sources, previous).map(|set| LoadedFeeds { set, tried, troubles })
 }
 
 /// A feed as it is in force, if it is.
@@ -215,7 +215,7 @@ fn read_one(
             Ok(Fresh { next: Next::Fresh(entries), entries: report.entries, tally, report: Some(*report) })
         }
         Loaded::Artifact { bytes } => {
-            let index = Index::open(bytes)?.into_one_feed(id, &config.name);
+            let index = Index::open_one_feed(bytes, id, &config.name)?;
             let entries = index.feeds().first().map_or(0, |feed| feed.entries);
             let (canaries, protected) = guard.sunk_by(&index);
             gate(&config.gate, previous, Load { entries, canaries, protected, ..Load::default() }, force)?;

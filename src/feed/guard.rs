@@ -261,8 +261,8 @@ fn sinks(entries: &Sorted, key: &[u8]) -> bool {
 fn index_sinks(index: &Index, name: &Name) -> bool {
     let Ok(view) = name.view() else { return false };
     let mut sunk = false;
-    index.walk(&view, |labels, row| {
-        for listing in row.listings() {
+    index.walk(&view, |labels, listings| {
+        for listing in listings.iter() {
             let verb = if labels == view.labels() { listing.verbs.at } else { listing.verbs.below };
             if let Some(verb) = verb {
                 sunk = !matches!(verb, Verb::Passthru | Verb::Cancel);

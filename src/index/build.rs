@@ -4,17 +4,18 @@
 //! nothing its ancestors do not say already, and no longer than they do, is left out (14 % of real names). Cost: one comparison a source and key, then the FST's
 //! own. Networks are gathered and sorted apart.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
-use fst::Streamer;
 use fst::raw::{Builder, Fst};
 
 use super::filter::Filter;
-use super::lookup::{Body, IndexedFeed, Layer};
+use super::layers::{Body, Keys, Layer};
+use super::lookup::IndexedFeed;
 use super::networks::{NETWORKS_MAX, Networks};
 use super::record_sets::{RECORD_SETS_MAX, RecordSets};
-use super::rows::RowTable;
-use super::{FeedId, Index, Listing, Network, Row, Side, Sorted, Until, Verb, Verbs};
+use super::rows::{Row, RowTable};
+use super::{FeedId, Index, Listing, Network, Side, Sorted, Until, Verb, Verbs};
 
 /// Why an index was not built.
 #[derive(Debug, thiserror::Error)]
@@ -71,13 +72,31 @@ pub enum Kept<'a> {
 }
 
 impl<'a> Kept<'a> {
-    /// The sets that its verbs speak of.
-    fn sets(self) -> &'a RecordSets {
+    /// The same in terms of layers.
+    pub(super) fn of(self) -> Source<'a> {
         match self {
-            Self::New(sorted) => &sorted.sets,
-            Self::Old(index, _) => &index.layer.body.sets,
+            Self::New(sorted) => Source::Fresh(sorted),
+            Self::Old(index, feed) => Source::Layers(&index.base, index.overlay.as_ref(), feed),
         }
     }
+}
+
+/// Where a feed's entries, or its changes, are.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// Freshly read, or compared.
+    Fresh(&'a Sorted),
+    /// In a layer and in the one over it, at this place there.
+    Layers(&'a Layer, Option<&'a Layer>, FeedId),
+}
+
+/// What is to be built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A layer that stands alone: it holds nothing redundant.
+    Whole,
+    /// A layer over another one: silence is kept, and nothing else is left out.
+    Overlay,
 }
 
 /// A source of keys in ascending order.
@@ -95,20 +114,14 @@ pub(super) enum Cursor<'a> {
         /// The key and verbs it stands at.
         at: Option<(&'a [u8], Verbs)>,
     },
-    /// Feeds of an old index.
+    /// Feeds of old layers.
     Old {
-        /// The old index.
-        index: &'a Index,
-        /// What is left of its keys.
-        rest: fst::raw::Stream<'a>,
+        /// The keys of one.
+        base: Box<Keys<'a>>,
+        /// The keys of the one over it.
+        overlay: Option<Box<Keys<'a>>>,
         /// Old place → new places.
         places: Vec<(FeedId, FeedId)>,
-        /// The key it stands at, and its row; meaningless when `done`.
-        key: Vec<u8>,
-        /// That key's row number.
-        row: u64,
-        /// No key is left.
-        done: bool,
     },
 }
 
@@ -117,7 +130,9 @@ impl Cursor<'_> {
     fn len(&self) -> usize {
         match self {
             Self::Fresh { length, .. } => *length,
-            Self::Old { index, .. } => index.keys(),
+            Self::Old { base, overlay, .. } => {
+                base.layer().len() + overlay.as_ref().map_or(0, |keys| keys.layer().len())
+            }
         }
     }
 
@@ -125,11 +140,13 @@ impl Cursor<'_> {
     pub(super) fn key(&self) -> Option<&[u8]> {
         match self {
             Self::Fresh { at, .. } => at.map(|(key, _)| key),
-            Self::Old { key, done, .. } => (!done).then_some(key.as_slice()),
+            Self::Old { base, overlay, .. } => {
+                [base.key(), overlay.as_ref().and_then(|keys| keys.key())].into_iter().flatten().min()
+            }
         }
     }
 
-    /// Appends what is said of the key it stands at, sets by their numbers in `sets`.
+    /// Appends what is said of the key it stands at, silence too, sets by their numbers in `sets`.
     pub(super) fn gather(&self, listings: &mut Vec<Listing>, sets: &mut RecordSets) -> Result<(), BuildError> {
         match self {
             Self::Fresh { feed, sets: own, at, .. } => {
@@ -137,11 +154,23 @@ impl Cursor<'_> {
                     listings.push(Listing { feed: *feed, verbs: adopt(verbs, own, sets)? });
                 }
             }
-            Self::Old { index, places, row, .. } => {
-                for listing in index.layer.row(*row).map(Row::listings).unwrap_or_default() {
+            Self::Old { base, overlay, places } => {
+                let key = self.key();
+                let here = |keys: &&Keys<'_>| keys.key() == key;
+                let over = overlay.as_deref().filter(here).map(Keys::listings).unwrap_or_default();
+                let replaced = |feed: FeedId| over.iter().any(|listing| listing.feed == feed);
+                let mut take = |listing: &Listing, own: &RecordSets| {
                     for &(_, feed) in places.iter().filter(|(old, _)| *old == listing.feed) {
-                        listings.push(Listing { feed, verbs: adopt(listing.verbs, &index.layer.body.sets, sets)? });
+                        listings.push(Listing { feed, verbs: adopt(listing.verbs, own, sets)? });
                     }
+                    Ok(())
+                };
+                if let Some(base) = Some(&**base).filter(here) {
+                    let mut left = base.listings().iter().filter(|listing| !replaced(listing.feed));
+                    left.try_for_each(|listing| take(listing, &base.layer().body.sets))?;
+                }
+                if let Some(overlay) = overlay {
+                    over.iter().try_for_each(|listing| take(listing, &overlay.layer().body.sets))?;
                 }
             }
         }
@@ -152,20 +181,26 @@ impl Cursor<'_> {
     pub(super) fn advance(&mut self) {
         match self {
             Self::Fresh { rest, at, .. } => *at = rest.next(),
-            Self::Old { rest, key, row, done, .. } => match rest.next() {
-                Some((next, value)) => {
-                    key.clear();
-                    key.extend_from_slice(next);
-                    *row = value.value();
+            Self::Old { base, overlay: None, .. } => base.advance(),
+            Self::Old { base, overlay: Some(overlay), .. } => {
+                let order = match (base.key(), overlay.key()) {
+                    (Some(base), Some(overlay)) => base.cmp(overlay),
+                    (Some(_), None) => Ordering::Less,
+                    (None, _) => Ordering::Greater,
+                };
+                if order.is_le() {
+                    base.advance();
                 }
-                None => *done = true,
-            },
+                if order.is_ge() {
+                    overlay.advance();
+                }
+            }
         }
     }
 }
 
 /// The same verbs with their sets' numbers in `sets`, where these are taken in.
-fn adopt(verbs: Verbs, own: &RecordSets, sets: &mut RecordSets) -> Result<Verbs, BuildError> {
+pub(super) fn adopt(verbs: Verbs, own: &RecordSets, sets: &mut RecordSets) -> Result<Verbs, BuildError> {
     let mut adopt = |verb: Option<Verb>| match verb {
         Some(Verb::Data(id)) => sets.adopt(own, id).map(|id| Some(Verb::Data(id))).ok_or(BuildError::Records),
         other => Ok(other),
@@ -186,7 +221,7 @@ pub(super) struct Ancestors {
 
 impl Ancestors {
     /// Forgets those that are not above `key`.
-    pub(super) fn descend(&mut self, key: &[u8]) {
+    fn descend(&mut self, key: &[u8]) {
         let shared = self.key.iter().zip(key).take_while(|(a, b)| a == b).count();
         while let Some(&(length, start)) = self.spans.last() {
             if length <= shared {
@@ -204,7 +239,7 @@ impl Ancestors {
     }
 
     /// Whether `listing` says nothing new, and never will: it may outlast what is above it.
-    pub(super) fn covers(&self, listing: &Listing) -> bool {
+    fn covers(&self, listing: &Listing) -> bool {
         let Verbs { at, below, until } = listing.verbs;
         self.inherited(listing.feed).is_some_and(|(inherited, lasts)| {
             let says_the_same = |verb: Option<Verb>| verb.is_none_or(|verb| verb == inherited);
@@ -212,8 +247,13 @@ impl Ancestors {
         })
     }
 
-    /// Takes a kept key as an ancestor of those that follow.
-    pub(super) fn push(&mut self, key: &[u8], listings: &[Listing]) {
+    /// Takes out of `listings` what says nothing new of `key`, which comes behind all keys before it; what is left counts for those below it.
+    pub(super) fn admit(&mut self, key: &[u8], listings: &mut Vec<Listing>) {
+        self.descend(key);
+        listings.retain(|listing| !listing.verbs.is_silent() && !self.covers(listing));
+        if listings.is_empty() {
+            return;
+        }
         self.key.clear();
         self.key.extend_from_slice(key);
         self.spans.push((key.len(), self.listings.len()));
@@ -232,80 +272,85 @@ impl Index {
         if !parts.is_sorted_by(|a, b| a.id < b.id) {
             return Err(BuildError::Twice);
         }
-        let mut cursors = cursors(&parts);
-        let mut builder = Builder::memory();
-        let mut filter = Filter::with_room(cursors.iter().map(Cursor::len).sum());
-        let mut table = RowTable::default();
-        let mut sets = RecordSets::default();
-        let mut ancestors = Ancestors::default();
-        let (mut key, mut listings, mut seen) = (Vec::new(), Vec::new(), 0_u64);
-        loop {
-            key.clear();
-            match cursors.iter().filter_map(Cursor::key).min() {
-                Some(least) => key.extend_from_slice(least),
-                None => break,
-            }
-            listings.clear();
-            for cursor in &mut cursors {
-                if cursor.key() == Some(&key) {
-                    cursor.gather(&mut listings, &mut sets)?;
-                    cursor.advance();
-                }
-            }
-            seen += 1;
-            if seen.is_multiple_of(65_536) {
-                progress(seen);
-            }
-            listings.sort_unstable_by_key(|listing| listing.feed);
-            ancestors.descend(&key);
-            listings.retain(|listing| !listing.verbs.is_silent() && !ancestors.covers(listing));
-            if listings.is_empty() {
-                continue;
-            }
-            let row = table.intern(&listings).ok_or(BuildError::Rows)?;
-            builder.insert(&key, row).map_err(BuildError::Map)?;
-            filter.insert(&key);
-            ancestors.push(&key, &listings);
-        }
-        let networks = networks(&parts, &mut table, &mut sets)?;
-        let octets = builder.into_inner().map_err(BuildError::Map)?;
-        let map = Fst::new(octets.into()).map_err(BuildError::Map)?;
-        map.verify().map_err(BuildError::Verify)?;
+        let sources: Vec<_> = parts.iter().map(|part| (part.id, part.source.of())).collect();
+        let base = build_layer(&sources, Form::Whole, progress)?;
         let indexed = |part: &Part<'_>| IndexedFeed { id: part.id, name: part.name.to_owned(), entries: part.entries };
-        let feeds = parts.iter().map(indexed).collect();
-        let body = Body { map, filter: Some(filter), networks, sets: sets.closed() };
-        Ok(Self { layer: Layer { body: Arc::new(body), rows: table.into_rows().into() }, feeds })
+        Ok(Self { base, overlay: None, feeds: parts.iter().map(indexed).collect() })
     }
 }
 
+/// Builds a layer of these feeds and verifies it; `progress` as of [`Index::build`].
+pub(super) fn build_layer(
+    sources: &[(FeedId, Source<'_>)],
+    form: Form,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Layer, BuildError> {
+    let mut cursors = cursors(sources);
+    let mut builder = Builder::memory();
+    let mut filter = Filter::with_room(cursors.iter().map(Cursor::len).sum());
+    let mut table = RowTable::default();
+    let mut sets = RecordSets::default();
+    let mut ancestors = Ancestors::default();
+    let (mut key, mut listings, mut seen) = (Vec::new(), Vec::new(), 0_u64);
+    loop {
+        key.clear();
+        match cursors.iter().filter_map(Cursor::key).min() {
+            Some(least) => key.extend_from_slice(least),
+            None => break,
+        }
+        listings.clear();
+        for cursor in &mut cursors {
+            if cursor.key() == Some(&key) {
+                cursor.gather(&mut listings, &mut sets)?;
+                cursor.advance();
+            }
+        }
+        seen += 1;
+        if seen.is_multiple_of(65_536) {
+            progress(seen);
+        }
+        listings.sort_unstable_by_key(|listing| listing.feed);
+        if form == Form::Whole {
+            ancestors.admit(&key, &mut listings);
+        }
+        if listings.is_empty() {
+            continue;
+        }
+        let row = table.intern(&listings).ok_or(BuildError::Rows)?;
+        builder.insert(&key, row).map_err(BuildError::Map)?;
+        filter.insert(&key);
+    }
+    let networks = build_networks(sources, form, &mut table, &mut sets)?;
+    let octets = builder.into_inner().map_err(BuildError::Map)?;
+    let map = Fst::new(octets).map_err(BuildError::Map)?;
+    map.verify().map_err(BuildError::Verify)?;
+    let rows = table.into_rows();
+    let mut body = Body { map, filter: Some(filter), networks, sets: sets.closed(), mark: 0 };
+    body.mark = body.mark_with(&rows);
+    Ok(Layer { body: Arc::new(body), rows: rows.into() })
+}
+
 /// One cursor a fresh feed, and one an old index, however many feeds are kept of it.
-pub(super) fn cursors<'a>(parts: &[Part<'a>]) -> Vec<Cursor<'a>> {
+pub(super) fn cursors<'a>(sources: &[(FeedId, Source<'a>)]) -> Vec<Cursor<'a>> {
     let mut cursors: Vec<Cursor<'a>> = Vec::new();
-    for &Part { id: feed, source, .. } in parts {
+    for &(feed, source) in sources {
         match source {
-            Kept::New(sorted) => {
+            Source::Fresh(sorted) => {
                 let mut rest = Box::new(sorted.iter());
                 let at = rest.next();
                 cursors.push(Cursor::Fresh { feed, sets: &sorted.sets, length: sorted.names(), rest, at });
             }
-            Kept::Old(old, old_feed) => {
+            Source::Layers(layer, over, old_feed) => {
                 let known = cursors.iter_mut().find_map(|cursor| match cursor {
-                    Cursor::Old { index, places, .. } if std::ptr::eq(*index, old) => Some(places),
+                    Cursor::Old { base, places, .. } if std::ptr::eq(base.layer(), layer) => Some(places),
                     _ => None,
                 });
                 if let Some(places) = known {
                     places.push((old_feed, feed));
                 } else {
-                    let mut cursor = Cursor::Old {
-                        index: old,
-                        rest: old.layer.body.map.stream(),
-                        places: vec![(old_feed, feed)],
-                        key: Vec::new(),
-                        row: 0,
-                        done: false,
-                    };
-                    cursor.advance();
-                    cursors.push(cursor);
+                    let places = vec![(old_feed, feed)];
+                    let keys = |layer| Box::new(Keys::of(layer));
+                    cursors.push(Cursor::Old { base: keys(layer), overlay: over.map(keys), places });
                 }
             }
         }
@@ -313,37 +358,52 @@ pub(super) fn cursors<'a>(parts: &[Part<'a>]) -> Vec<Cursor<'a>> {
     cursors
 }
 
-/// What each feed says of each network, those of one network together, sets by their numbers in `sets`.
-pub(super) fn network_listings(
-    parts: &[Part<'_>],
+/// Calls `take` with every network of a feed, silence too, sets by their numbers in `sets`; in order if the feed was freshly read.
+pub(super) fn networks_of(
+    source: Source<'_>,
     sets: &mut RecordSets,
-) -> Result<Vec<(Side, Network, Listing)>, BuildError> {
-    let mut said: Vec<(Side, Network, Listing)> = Vec::new();
-    for &Part { id: feed, source, .. } in parts {
-        let mut take = |side, network, verbs| {
-            let verbs = adopt(verbs, source.sets(), sets)?;
-            said.push((side, network, Listing { feed, verbs }));
-            Ok(())
-        };
-        match source {
-            Kept::New(sorted) => sorted.networks().try_for_each(|(side, network, verbs)| take(side, network, verbs))?,
-            Kept::Old(old, old_feed) => {
-                for (side, network, row) in old.layer.body.networks.iter() {
-                    let mut own = old.layer.row(u64::from(row)).map(Row::listings).unwrap_or_default().iter();
-                    if let Some(listing) = own.find(|listing| listing.feed == old_feed) {
-                        take(side, network, listing.verbs)?;
+    take: &mut dyn FnMut(Side, Network, Verbs),
+) -> Result<(), BuildError> {
+    match source {
+        Source::Fresh(sorted) => {
+            for (side, network, verbs) in sorted.networks() {
+                take(side, network, adopt(verbs, &sorted.sets, sets)?);
+            }
+        }
+        Source::Layers(base, overlay, feed) => {
+            for (over, layer) in [(overlay, base)].into_iter().chain(overlay.map(|overlay| (None, overlay))) {
+                for (side, network, row) in layer.body.networks.iter() {
+                    let replaced =
+                        || over.and_then(|over| over.network(side, network)).is_some_and(|row| row.is_of(feed));
+                    let mut own = layer.row(u64::from(row)).map(Row::listings).unwrap_or_default().iter();
+                    if let Some(listing) = own.find(|listing| listing.feed == feed)
+                        && !replaced()
+                    {
+                        take(side, network, adopt(listing.verbs, &layer.body.sets, sets)?);
                     }
                 }
             }
         }
     }
-    said.sort_unstable_by_key(|(side, network, listing)| (*side, network.order(), listing.feed));
-    Ok(said)
+    Ok(())
 }
 
-/// The networks of all parts, with rows of `table` and sets of `sets`.
-fn networks(parts: &[Part<'_>], table: &mut RowTable, sets: &mut RecordSets) -> Result<Networks, BuildError> {
-    let said = network_listings(parts, sets)?;
+/// The networks of all feeds, with rows of `table` and sets of `sets`.
+fn build_networks(
+    sources: &[(FeedId, Source<'_>)],
+    form: Form,
+    table: &mut RowTable,
+    sets: &mut RecordSets,
+) -> Result<Networks, BuildError> {
+    let mut said: Vec<(Side, Network, Listing)> = Vec::new();
+    for &(feed, source) in sources {
+        networks_of(source, sets, &mut |side, network, verbs| {
+            if form == Form::Overlay || !verbs.is_silent() {
+                said.push((side, network, Listing { feed, verbs }));
+            }
+        })?;
+    }
+    said.sort_unstable_by_key(|(side, network, listing)| (*side, network.order(), listing.feed));
     let mut networks = Networks::default();
     for same in said.chunk_by(|(a, b, _), (c, d, _)| (a, b) == (c, d)) {
         let listings: Vec<Listing> = same.iter().map(|&(.., listing)| listing).collect();

@@ -3,9 +3,9 @@
 //! Both are compared as an index would hold them, so that an entry its parent makes redundant is no difference. Streams over both; keeps
 //! nothing. Costs what building an index of both costs, but for the map.
 
-use super::build::{Ancestors, Cursor, cursors, network_listings};
+use super::build::{Ancestors, Cursor, cursors, networks_of};
 use super::record_sets::RecordSets;
-use super::{BuildError, FeedId, Kept, Listing, Network, Part, Side};
+use super::{BuildError, FeedId, Kept, Listing, Network, Side};
 
 /// How an entry differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,11 +36,10 @@ const SIDES: [usize; 2] = [0, 1];
 /// [`BuildError::Records`], as building an index of both has.
 pub fn changes(old: Kept<'_>, new: Kept<'_>, visit: &mut dyn FnMut(Change, Subject<'_>)) -> Result<(), BuildError> {
     let Some([before, after]) = sides() else { return Ok(()) };
-    let part = |id, source| Part { id, name: "", entries: 0, source };
-    let parts = [part(before, old), part(after, new)];
+    let sources = [(before, old.of()), (after, new.of())];
     let mut sets = RecordSets::default();
     let mut ancestors = Ancestors::default();
-    let mut cursors = cursors(&parts);
+    let mut cursors = cursors(&sources);
     let (mut key, mut listings): (Vec<u8>, Vec<Listing>) = Default::default();
     loop {
         key.clear();
@@ -55,16 +54,21 @@ pub fn changes(old: Kept<'_>, new: Kept<'_>, visit: &mut dyn FnMut(Change, Subje
                 cursor.advance();
             }
         }
-        ancestors.descend(&key);
-        listings.retain(|listing| !listing.verbs.is_silent() && !ancestors.covers(listing));
+        ancestors.admit(&key, &mut listings);
         if let Some(change) = change(&listings, [before, after]) {
             visit(change, Subject::Name(&key));
         }
-        if !listings.is_empty() {
-            ancestors.push(&key, &listings);
-        }
     }
-    for same in network_listings(&parts, &mut sets)?.chunk_by(|(a, b, _), (c, d, _)| (a, b) == (c, d)) {
+    let mut said: Vec<(Side, Network, Listing)> = Vec::new();
+    for (feed, source) in sources {
+        networks_of(source, &mut sets, &mut |side, network, verbs| {
+            if !verbs.is_silent() {
+                said.push((side, network, Listing { feed, verbs }));
+            }
+        })?;
+    }
+    said.sort_unstable_by_key(|(side, network, listing)| (*side, network.order(), listing.feed));
+    for same in said.chunk_by(|(a, b, _), (c, d, _)| (a, b) == (c, d)) {
         let listings: Vec<Listing> = same.iter().map(|&(.., listing)| listing).collect();
         if let (Some(change), Some(&(side, network, _))) = (change(&listings, [before, after]), same.first()) {
             visit(change, Subject::Network(side, network));
@@ -92,7 +96,7 @@ fn change(listings: &[Listing], [before, after]: [FeedId; 2]) -> Option<Change> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Entries, Index, Sorted, Verb, Verbs};
+    use super::super::{Entries, Index, Part, Sorted, Verb, Verbs};
     use super::*;
     use crate::name::Name;
 

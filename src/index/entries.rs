@@ -39,7 +39,7 @@ pub struct Entries {
     /// Where each network's does.
     network_starts: Vec<u32>,
     /// The records that entries are answered with.
-    sets: RecordSets,
+    pub(super) sets: RecordSets,
 }
 
 /// How a feed's lines with entries fell, and how many entries came of them.
@@ -116,10 +116,21 @@ impl Entries {
         until: Until,
         same_line: bool,
     ) -> Result<(), EntriesError> {
+        self.take_network(side, network, Verbs::exact(verb).until(until), same_line)
+    }
+
+    /// As [`push_network`](Self::push_network); the network may be one that nothing is said of.
+    pub(super) fn take_network(
+        &mut self,
+        side: Side,
+        network: Network,
+        verbs: Verbs,
+        same_line: bool,
+    ) -> Result<(), EntriesError> {
         if self.network_starts.len() >= NETWORKS_MAX {
             return Err(EntriesError::Networks);
         }
-        let start = self.append(&network.key(side), Verbs::exact(verb).until(until), same_line)?;
+        let start = self.append(&network.key(side), verbs, same_line)?;
         self.network_starts.push(start);
         Ok(())
     }

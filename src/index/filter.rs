@@ -119,7 +119,8 @@ impl Filter {
     }
 
     /// False: neither `name` nor a name above it is a key. True: one may be.
-    #[inline]
+    // Called, and not inlined, it is 35 instructions dearer (`benches/instructions.rs`).
+    #[inline(always)]
     pub(super) fn may_hold(&self, name: &NameRef<'_>) -> bool {
         if self.least_labels == 0 {
             return true;

@@ -1,19 +1,16 @@
-//! [`Index`]: the verified map and its rows; the walk.
+//! [`Index`]: the verified map and its rows, an overlay over them if there is one; the walk.
 //!
 //! Most names are not listed, and the filter says so for the price of a hash a label. A walk costs one FST transition an octet of the
 //! name, from the root's side, and ends at the first octet no listed name shares: a name under an unlisted domain usually ends inside its
 //! second label.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use fst::raw::{Fst, Output};
+use fst::raw::Output;
 
-use super::artifact::Octets;
-use super::filter::Filter;
-use super::networks::Networks;
-use super::record_sets::RecordSets;
-use super::{DataId, FeedId, Record, Row, Side, Until};
+use super::layers::{Both, Layer, Listings};
+use super::rows::Row;
+use super::{FeedId, OpenError, Side, Until};
 use crate::name::{NameRef, fold};
 
 /// One feed as the index knows it.
@@ -30,52 +27,16 @@ pub struct IndexedFeed {
 /// All feeds' entries, immutable and verified.
 pub struct Index {
     /// What is listed.
-    pub(super) layer: Layer,
+    pub(super) base: Layer,
+    /// What was changed since `base` was built; it lists something.
+    pub(super) overlay: Option<Layer>,
     /// By place; not all places need be here.
     pub(super) feeds: Vec<IndexedFeed>,
 }
 
-/// Keys and networks, and what is said of them.
-pub(super) struct Layer {
-    /// All that has a size.
-    pub(super) body: Arc<Body>,
-    /// By number.
-    pub(super) rows: Box<[Row]>,
-}
-
-/// What stays as it was built while rows come to their ends.
-pub(super) struct Body {
-    /// Verified; every value is under the number of rows in what we build, and looked up with a bound check all the same.
-    pub(super) map: Fst<Octets>,
-    /// Of all keys of `map`; an artifact may lack it.
-    pub(super) filter: Option<Filter>,
-    /// By side; every row is under the number of rows.
-    pub(super) networks: Networks,
-    /// What the rows' verbs are answered with.
-    pub(super) sets: RecordSets,
-}
-
-impl Layer {
-    /// The row with this number, if it says anything.
-    #[inline]
-    pub(super) fn row(&self, number: u64) -> Option<&Row> {
-        let row = usize::try_from(number).ok().and_then(|number| self.rows.get(number));
-        row.filter(|row| !row.listings().is_empty())
-    }
-
-    /// Octets of the map, its filter, the networks and the records.
-    fn bytes(&self) -> usize {
-        let Body { map, filter, networks, sets } = &*self.body;
-        map.as_bytes().len() + filter.as_ref().map_or(0, Filter::bytes) + networks.bytes() + sets.bytes()
-    }
-}
-
 impl std::fmt::Debug for Index {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Index")
-            .field("keys", &self.keys())
-            .field("rows", &self.layer.rows.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Index").field("keys", &self.keys()).field("rows", &self.base.rows.len()).finish_non_exhaustive()
     }
 }
 
@@ -84,19 +45,24 @@ impl Index {
     #[inline]
     #[must_use]
     pub fn may_list(&self, name: &NameRef<'_>) -> bool {
-        self.layer.body.filter.as_ref().is_none_or(|filter| filter.may_hold(name))
+        self.base.may_hold(name) || self.overlay.as_ref().is_some_and(|overlay| overlay.may_hold(name))
     }
 
-    /// Calls `visit` with the row of every listed ancestor of `name`, from the root's side down, the name itself last, and with how many
-    /// labels that ancestor has.
+    /// Calls `visit` with what feeds say of every listed ancestor of `name`, from the root's side down, the name itself last, and with how many
+    /// labels that ancestor has; of an ancestor it may be twice, and of no feed twice.
     #[inline]
-    pub fn walk<'i>(&'i self, name: &NameRef<'_>, mut visit: impl FnMut(usize, &'i Row)) {
-        let map = &self.layer.body.map;
+    pub fn walk<'i>(&'i self, name: &NameRef<'_>, mut visit: impl FnMut(usize, Listings<'i>)) {
+        if let Some(both) = self.both()
+            && both.overlay.may_hold(name)
+        {
+            return both.walk(name, &mut visit);
+        }
+        let map = &self.base.body.map;
         let mut node = map.root();
         let mut output = Output::zero();
         let mut report = |labels: usize, value: Output| {
-            if let Some(row) = self.layer.row(value.value()) {
-                visit(labels, row);
+            if let Some(row) = self.base.row(value.value()) {
+                visit(labels, self.base.says(row));
             }
         };
         if node.is_final() {
@@ -115,55 +81,62 @@ impl Index {
         }
     }
 
-    /// Whether any feed lists a network on this side.
+    /// Whether any feed may list a network on this side.
     #[inline]
     #[must_use]
     pub fn has_networks(&self, side: Side) -> bool {
-        self.layer.body.networks.has(side)
+        self.base.body.networks.has(side)
+            || self.overlay.as_ref().is_some_and(|overlay| overlay.body.networks.has(side))
     }
 
-    /// Calls `visit` with length (of 128 bits; an IPv4 network's is 96 more) and row of every network of `side` that `address` is in, the
-    /// longest first. What a row says of a network is its listings' `verbs.at`.
+    /// Calls `visit` with length (of 128 bits; an IPv4 network's is 96 more) of every network of `side` that `address` is in, the longest
+    /// first, and with what feeds say of it, which is their listings' `verbs.at`; of a network it may be twice, and of no feed twice.
     #[inline]
-    pub fn walk_networks<'i>(&'i self, side: Side, address: IpAddr, mut visit: impl FnMut(u8, &'i Row)) {
-        self.layer.body.networks.walk(side, address, |prefix_len, row| {
-            if let Some(row) = self.layer.row(u64::from(row)) {
-                visit(prefix_len, row);
+    pub fn walk_networks<'i>(&'i self, side: Side, address: IpAddr, mut visit: impl FnMut(u8, Listings<'i>)) {
+        if let Some(both) = self.both() {
+            return both.walk_networks(side, address, &mut visit);
+        }
+        for (prefix_len, row) in self.base.body.networks.holding(side, address) {
+            if let Some(row) = self.base.row(u64::from(row)) {
+                visit(prefix_len, self.base.says(row));
             }
-        });
+        }
     }
 
-    /// What a [`Verb::Data`](super::Verb::Data) of one of this index's rows is answered with: sorted by type, then by data; a CNAME stands
-    /// alone, and its target may begin with `*`. Empty for a number that is none of this index's.
+    /// Base and overlay, if there is one.
     #[inline]
-    #[must_use]
-    pub fn records(&self, id: DataId) -> &[Record] {
-        self.layer.body.sets.get(id)
+    fn both(&self) -> Option<Both<'_>> {
+        self.overlay.as_ref().map(|overlay| Both { base: &self.base, overlay })
     }
 
-    /// How many keys the map holds, redundant ones left out.
+    /// How many keys the maps hold, redundant ones left out, those that an overlay changes or deletes counted again.
     #[must_use]
     pub fn keys(&self) -> usize {
-        self.layer.body.map.len()
+        self.layers().map(|layer| layer.body.map.len()).sum()
     }
 
-    /// Octets of the map, its filter, the networks and the records.
+    /// Octets of the maps, their filters, the networks and the records.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.layer.bytes()
+        self.layers().map(Layer::bytes).sum()
     }
 
-    /// When the first entry that is still enforced ends, if one does. Costs a look at every row, not at every key.
+    /// The base, and the overlay if there is one.
+    fn layers(&self) -> impl Iterator<Item = &Layer> {
+        std::iter::once(&self.base).chain(&self.overlay)
+    }
+
+    /// When the first entry that is still enforced ends, if one does; or a little before. Costs a look at every row, not at every key.
     #[must_use]
     pub fn lapses_next(&self) -> Option<Until> {
-        self.layer.rows.iter().filter_map(Row::lapses_next).min()
+        self.layers().flat_map(|layer| layer.rows.iter()).filter_map(Row::lapses_next).min()
     }
 
     /// The same index without what has come to its end, `now_secs` after 1970: the rows are made anew, which takes kilobytes; all else is shared.
     #[must_use]
     pub fn lapsed(&self, now_secs: u64) -> Self {
-        let rows = self.layer.rows.iter().map(|row| row.lapse(now_secs)).collect();
-        Self { layer: Layer { body: Arc::clone(&self.layer.body), rows }, feeds: self.feeds.clone() }
+        let overlay = self.overlay.as_ref().map(|overlay| overlay.with_rows(|row| row.hush(now_secs)));
+        Self { base: self.base.with_rows(|row| row.lapse(now_secs)), overlay, feeds: self.feeds.clone() }
     }
 
     /// The feeds, by place.
@@ -172,15 +145,17 @@ impl Index {
         &self.feeds
     }
 
-    /// The same index as one feed, `name` at place `id`: what an artifact is when it is a feed's source. The map is not touched.
-    #[must_use]
-    pub fn into_one_feed(self, id: FeedId, name: &str) -> Self {
-        let entries = match self.feeds.as_slice() {
+    /// An artifact held in memory, opened as one feed, `name` at place `id`: what it is when it is a feed's source. The map is not touched.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_one_feed(file: Vec<u8>, id: FeedId, name: &str) -> Result<Self, OpenError> {
+        let Self { base, feeds, .. } = Self::open(file)?;
+        let entries = match feeds.as_slice() {
             [only] => only.entries,
-            _ => (self.keys() + self.layer.body.networks.len()) as u64,
+            _ => base.len() as u64,
         };
-        let rows = self.layer.rows.iter().map(|row| row.collapse(id)).collect();
-        let feeds = vec![IndexedFeed { id, name: name.to_owned(), entries }];
-        Self { layer: Layer { rows, ..self.layer }, feeds }
+        let base = base.with_rows(|row| row.collapse(id));
+        Ok(Self { base, overlay: None, feeds: vec![IndexedFeed { id, name: name.to_owned(), entries }] })
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! One map holds all feeds. Its keys are [`NameKey`](crate::name::NameKey)s; its value is a row number in a small table of distinct
 //! sets of [`Listing`]s. A walk reads the query's own octets, copies nothing, and reports the row at every listed ancestor. Networks
-//! stand beside the map in sorted tables and share its rows. An entry that is past its end is taken out of the rows alone, which are few:
-//! the map stays as it is.
+//! stand beside the map in sorted tables and share its rows.
+//!
+//! Neither time nor a small change builds the map again. An entry that is past its end is taken out of the rows, which are few; what a feed has
+//! added, changed or dropped stands in a small overlay of the same form, until it has grown too large.
 
 mod arena;
 mod artifact;
@@ -11,10 +13,14 @@ mod build;
 mod changes;
 mod entries;
 mod filter;
+mod layers;
 mod lookup;
 #[cfg(test)]
 mod model;
 mod networks;
+mod overlay;
+#[cfg(test)]
+mod overlay_model;
 mod record_sets;
 mod records;
 mod rows;
@@ -25,11 +31,12 @@ pub use artifact::{ARTIFACT_OCTETS_MAX, MAGIC, OpenError};
 pub use build::{BuildError, Kept, Part};
 pub use changes::{Change, Subject, changes};
 pub use entries::{Entries, EntriesError, Lines, Sorted};
+pub use layers::Listings;
 pub use lookup::{Index, IndexedFeed};
 pub use networks::{NETWORKS_MAX, Network, Side};
+pub use overlay::OVERLAY_ENTRIES_MAX;
 pub use record_sets::{DataId, RECORD_SET_OCTETS_MAX, RECORD_SETS_MAX, RECORD_TTL_SECS_MAX, RECORDS_OCTETS_MAX};
 pub use records::Record;
-pub use rows::Row;
 pub use until::Until;
 
 /// The most feeds one index can hold: the bits of a `u128`, which is a tenant's mask.
@@ -76,7 +83,7 @@ pub enum Verb {
     Cancel,
     /// Over UDP: ask again over TCP (RPZ `CNAME rpz-tcp-only.`).
     TcpOnly,
-    /// Answer these records (RPZ local data): see [`Index::records`].
+    /// Answer these records (RPZ local data): see [`Listings::records`].
     Data(DataId),
 }
 

@@ -12,13 +12,13 @@ use crate::name::{Name, NameKey};
 
 /// A verb by what it says, which numbers of sets do not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Says {
+pub(super) enum Says {
     Verb(Verb),
     Records(Vec<Record>),
 }
 
 impl Says {
-    fn of(verb: Verb, records: impl FnOnce(DataId) -> Vec<Record>) -> Self {
+    pub(super) fn of(verb: Verb, records: impl FnOnce(DataId) -> Vec<Record>) -> Self {
         match verb {
             Verb::Data(id) => Self::Records(records(id)),
             verb => Self::Verb(verb),
@@ -28,7 +28,7 @@ impl Says {
 
 /// What the twin keeps of one feed: its entries, as they are.
 #[derive(Clone, Default)]
-struct Feed {
+pub(super) struct Feed {
     /// By key, for the name and for what is below, and until when.
     names: BTreeMap<Vec<u8>, ([Option<Says>; 2], Until)>,
     /// Each pair of side and network once, and until when.
@@ -37,7 +37,7 @@ struct Feed {
 
 impl Feed {
     /// What is left of it, `now_secs` after 1970.
-    fn lapsed(&self, now_secs: u64) -> Self {
+    pub(super) fn lapsed(&self, now_secs: u64) -> Self {
         let mut left = self.clone();
         left.names.retain(|_, (_, until)| !until.has_come(now_secs));
         left.networks.retain(|(.., until)| !until.has_come(now_secs));
@@ -52,10 +52,10 @@ impl Feed {
 }
 
 /// The hours in which entries end.
-const HOURS: u64 = 3;
+pub(super) const HOURS: u64 = 3;
 
 /// Each feed, by place.
-type Twin = Vec<Feed>;
+pub(super) type Twin = Vec<Feed>;
 
 /// A name of few distinct labels, so that ancestors and collisions are frequent.
 fn random_name(rng: &mut StdRng) -> Name {
@@ -107,13 +107,13 @@ fn twin_says(twin: &Feed, name: &Name) -> Option<Says> {
 fn index_says(index: &Index, feed: FeedId, name: &Name) -> Option<Says> {
     let view = name.view().unwrap();
     let mut said = None;
-    index.walk(&view, |labels, row| {
-        for listing in row.listings().iter().filter(|listing| listing.feed == feed) {
+    index.walk(&view, |labels, listings| {
+        for listing in listings.iter().filter(|listing| listing.feed == feed) {
             let verb = if labels == view.labels() { listing.verbs.at } else { listing.verbs.below };
-            said = verb.or(said);
+            said = verb.map(|verb| Says::of(verb, |id| listings.records(id).to_vec())).or(said.take());
         }
     });
-    said.map(|verb| Says::of(verb, |id| index.records(id).to_vec()))
+    said
 }
 
 /// An address of few bits, so that networks nest and collide; some IPv4 ones in their IPv6 form.
@@ -155,30 +155,40 @@ fn twin_says_of(twin: &Feed, side: Side, address: IpAddr) -> Option<(u8, Says)> 
 /// The same, read off the index.
 fn index_says_of(index: &Index, feed: FeedId, side: Side, address: IpAddr) -> Option<(u8, Says)> {
     let (mut said, mut last) = (None, 129);
-    index.walk_networks(side, address, |length, row| {
-        assert!(length < last, "longest first, each length once");
+    index.walk_networks(side, address, |length, listings| {
+        assert!(length < last || length == last && index.is_amended(), "longest first, each length once a layer");
         last = length;
         assert!(index.has_networks(side));
-        for listing in row.listings().iter().filter(|listing| listing.feed == feed) {
-            let says = listing.verbs.at.map(|verb| Says::of(verb, |id| index.records(id).to_vec()));
+        for listing in listings.iter().filter(|listing| listing.feed == feed) {
+            let says = listing.verbs.at.map(|verb| Says::of(verb, |id| listings.records(id).to_vec()));
             said = said.take().or(says.map(|says| (length, says)));
         }
     });
     said
 }
 
-fn random_feed(rng: &mut StdRng) -> (Sorted, Feed) {
+pub(super) fn random_feed(rng: &mut StdRng) -> (Sorted, Feed) {
     let mut entries = Entries::default();
-    let some = if rng.random() { 0 } else { 20 };
+    add_some(rng, &mut entries, 60);
+    finished(entries)
+}
+
+/// Takes up to so many random names, and a third as many networks, more often none.
+pub(super) fn add_some(rng: &mut StdRng, entries: &mut Entries, names_max: usize) {
+    let some = if rng.random() { 0 } else { names_max / 3 };
     for _ in 0..rng.random_range(0..=some) {
         let (side, network) = (Side::ALL[rng.random_range(0..2)], random_network(rng));
-        let verb = random_verb(rng, &mut entries);
+        let verb = random_verb(rng, entries);
         entries.push_network(side, network, verb, random_until(rng), false).unwrap();
     }
-    for _ in 0..rng.random_range(0..60) {
-        let verbs = random_verbs(rng, &mut entries);
+    for _ in 0..rng.random_range(0..names_max) {
+        let verbs = random_verbs(rng, entries);
         entries.push(random_name(rng).key().unwrap().as_bytes(), verbs, false).unwrap();
     }
+}
+
+/// The feed, and what the twin keeps of it.
+pub(super) fn finished(entries: Entries) -> (Sorted, Feed) {
     let (sorted, _) = entries.finish();
     let says = |verb: Option<Verb>| verb.map(|verb| Says::of(verb, |id| sorted.records(id).to_vec()));
     let name = |(key, verbs): (&[u8], Verbs)| (key.to_vec(), ([says(verbs.at), says(verbs.below)], verbs.until));
@@ -188,11 +198,11 @@ fn random_feed(rng: &mut StdRng) -> (Sorted, Feed) {
     (sorted, Feed { names, networks })
 }
 
-fn part<'a>(place: usize, name: &'a str, source: Kept<'a>) -> Part<'a> {
+pub(super) fn part<'a>(place: usize, name: &'a str, source: Kept<'a>) -> Part<'a> {
     Part { id: FeedId::new(place).unwrap(), name, entries: 1, source }
 }
 
-fn agree(index: &Index, twin: &Twin, rng: &mut StdRng, seed: u64) {
+pub(super) fn agree(index: &Index, twin: &Twin, rng: &mut StdRng, seed: u64) {
     for _ in 0..200 {
         let name = random_name(rng);
         for (place, twin) in twin.iter().enumerate() {
@@ -238,14 +248,14 @@ fn the_index_says_what_a_naive_loop_says() {
 }
 
 /// The index of these feeds, in order.
-fn build(feeds: &[(Sorted, Feed)]) -> Index {
+pub(super) fn build(feeds: &[(Sorted, Feed)]) -> Index {
     let sources = feeds.iter().enumerate();
     let parts: Vec<_> = sources.map(|(place, (sorted, _))| part(place, "feed", Kept::New(sorted))).collect();
     Index::build(&parts, &mut |_| ()).unwrap()
 }
 
 /// The index, written and opened again.
-fn reopened(index: &Index) -> Index {
+pub(super) fn reopened(index: &Index) -> Index {
     let mut octets = Vec::new();
     index.write(&mut octets).unwrap();
     Index::open(octets).unwrap()
@@ -261,7 +271,7 @@ fn what_has_ended_is_as_if_it_had_never_been() {
             let now_secs = hour * 3600 + rng.random_range(0..3600);
             let left: Twin = feeds.iter().map(|(_, twin)| twin.lapsed(now_secs)).collect();
             let lapsed = index.lapsed(now_secs);
-            assert!(Arc::ptr_eq(&lapsed.layer.body, &index.layer.body), "seed {seed}: shared");
+            assert!(Arc::ptr_eq(&lapsed.base.body, &index.base.body), "seed {seed}: shared");
             // What an ancestor makes redundant may end unseen.
             let ends = left.iter().filter_map(Feed::lapses_next).min().unwrap_or(Until::NEVER);
             let next = lapsed.lapses_next().unwrap_or(Until::NEVER);
@@ -274,7 +284,7 @@ fn what_has_ended_is_as_if_it_had_never_been() {
                 (0..feeds.len()).map(|place| part(place, "kept", Kept::Old(&lapsed, FeedId::new(place).unwrap())));
             let rebuilt = Index::build(&kept.collect::<Vec<_>>(), &mut |_| ()).unwrap();
             agree(&rebuilt, &left, &mut rng, seed);
-            assert_eq!(rebuilt.layer.rows.iter().filter(|row| row.listings().is_empty()).count(), 0, "seed {seed}");
+            assert_eq!(rebuilt.base.rows.iter().filter(|row| row.listings().is_empty()).count(), 0, "seed {seed}");
             // One hour after the other, in whichever form.
             index = [index, lapsed, opened, rebuilt].into_iter().nth(rng.random_range(0..4)).unwrap();
         }
@@ -305,10 +315,12 @@ fn one_feed_of_several_is_their_union() {
         [says(1), says(0)].into_iter().flatten().max_by_key(|(length, _)| *length)
     };
     let want_of: Vec<_> = addresses.iter().map(|&address| of_both(address)).collect();
-    let networks = index.layer.body.networks.len() as u64;
+    let networks = index.base.body.networks.len() as u64;
     let want: Vec<_> =
         names.iter().map(|name| index_says(&index, id(0), name).or(index_says(&index, id(1), name))).collect();
-    let folded = index.into_one_feed(id(5), "both");
+    let mut octets = Vec::new();
+    index.write(&mut octets).unwrap();
+    let folded = Index::open_one_feed(octets, id(5), "both").unwrap();
     let got: Vec<_> = names.iter().map(|name| index_says(&folded, id(5), name)).collect();
     assert_eq!(got, want);
     let got: Vec<_> = addresses.iter().map(|&address| index_says_of(&folded, id(5), Side::Answer, address)).collect();
@@ -339,7 +351,7 @@ fn unknown_sections_are_passed_over_unless_required() {
     index.write(&mut good).unwrap();
     for (required, opens) in [(0_u32, true), (1, false)] {
         let mut file = good.clone();
-        file.extend_from_slice(&9_u32.to_be_bytes());
+        file.extend_from_slice(&99_u32.to_be_bytes());
         file.extend_from_slice(&required.to_be_bytes());
         file.extend_from_slice(&2_u64.to_be_bytes());
         file.extend_from_slice(b"hi");

@@ -157,6 +157,13 @@ impl Table {
         Some(())
     }
 
+    /// The row of the network of `run` that begins at `first`.
+    #[inline]
+    fn row_in(&self, run: &Run, first: u128) -> Option<u32> {
+        let place = self.firsts.get(run.from..run.to)?.binary_search(&first).ok()?;
+        self.rows.get(run.from + place).copied()
+    }
+
     /// Networks and rows, in order.
     fn iter(&self) -> impl DoubleEndedIterator<Item = (Network, u32)> + '_ {
         self.runs.iter().flat_map(|run| {
@@ -208,24 +215,22 @@ impl Networks {
         sides.flat_map(|side| self.table(side).iter().map(move |(network, row)| (side, network, row)))
     }
 
-    /// Calls `visit` with length and row of each network of `side` that `address` is in, longest first.
+    /// Length and row of each network of `side` that `address` is in, longest first.
     #[inline]
-    pub(super) fn walk(&self, side: Side, address: IpAddr, mut visit: impl FnMut(u8, u32)) {
+    pub(super) fn holding(&self, side: Side, address: IpAddr) -> impl Iterator<Item = (u8, u32)> + '_ {
         let table = self.table(side);
-        if table.runs.is_empty() {
-            return;
-        }
         let address = number(address);
         // An IPv6 network that happens to hold ::ffff:0:0/96 was not meant for IPv4.
         let shortest = if address >> 32 == IPV4_FRONT { IPV4_FRONT_BITS } else { 0 };
-        for run in table.runs.iter().take_while(|run| run.prefix_len >= shortest) {
-            let Some(firsts) = table.firsts.get(run.from..run.to) else { continue };
-            if let Ok(place) = firsts.binary_search(&(address & mask(run.prefix_len)))
-                && let Some(&row) = table.rows.get(run.from + place)
-            {
-                visit(run.prefix_len, row);
-            }
-        }
+        let runs = table.runs.iter().take_while(move |run| run.prefix_len >= shortest);
+        runs.filter_map(move |run| Some((run.prefix_len, table.row_in(run, address & mask(run.prefix_len))?)))
+    }
+
+    /// The row of this very network.
+    pub(super) fn find(&self, side: Side, network: Network) -> Option<u32> {
+        let table = self.table(side);
+        let run = table.runs.iter().find(|run| run.prefix_len == network.prefix_len)?;
+        table.row_in(run, network.first)
     }
 
     /// The NETWORKS section: for each side a count, then for each network its first address, its length (u8) and its row (u32).
@@ -306,12 +311,16 @@ mod tests {
             ("2001:db9::7", &[6]),
             ("::fffe:0:1", &[7, 6]),
         ] {
-            let mut got = Vec::new();
-            networks.walk(Side::Answer, address.parse().unwrap(), |_, row| got.push(row));
+            let address = address.parse().unwrap();
+            let got: Vec<u32> = networks.holding(Side::Answer, address).map(|(_, row)| row).collect();
             assert_eq!(got, want, "{address}");
-            networks.walk(Side::Client, address.parse().unwrap(), |_, _| panic!("{address}: the other side"));
+            assert_eq!(networks.holding(Side::Client, address).count(), 0, "{address}: the other side");
         }
         assert!(networks.has(Side::Answer) && !networks.has(Side::Client));
+        for (text, row) in [("192.0.2.0/24", Some(0)), ("::/80", Some(7)), ("192.0.3.0/24", None), ("::/81", None)] {
+            assert_eq!(networks.find(Side::Answer, network(text)), row, "{text}");
+            assert_eq!(networks.find(Side::Client, network(text)), None, "{text}: the other side");
+        }
     }
 
     #[test]

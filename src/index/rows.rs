@@ -12,9 +12,10 @@ pub(super) const ROWS_MAX: usize = 1 << 20;
 /// The bit of a listing's first verb in the artifact that says that the listing ends.
 const ENDS: u8 = 0x80;
 
-/// A set of listings that some names share, ordered by feed, each feed once. Empty once all of them are past their ends.
+/// A set of listings that some names share, ordered by feed, each feed once. Empty once all of them are past their ends; in an overlay they
+/// fall silent instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub(super) struct Row {
     /// By feed, ascending.
     listings: Box<[Listing]>,
 }
@@ -22,9 +23,13 @@ pub struct Row {
 impl Row {
     /// The listings, by feed.
     #[inline]
-    #[must_use]
-    pub const fn listings(&self) -> &[Listing] {
+    pub(super) const fn listings(&self) -> &[Listing] {
         &self.listings
+    }
+
+    /// Whether one of the listings is `feed`'s.
+    pub(super) fn is_of(&self, feed: FeedId) -> bool {
+        self.listings.iter().any(|listing| listing.feed == feed)
     }
 }
 
@@ -150,6 +155,15 @@ impl Row {
         Self { listings: self.listings.iter().filter(stands).copied().collect() }
     }
 
+    /// The row with what has come to its end, `now_secs` after 1970, saying nothing: what it replaces in a base stays replaced.
+    pub(super) fn hush(&self, now_secs: u64) -> Self {
+        let hush = |&Listing { feed, verbs }| {
+            let verbs = if verbs.until.has_come(now_secs) { Verbs::SILENT } else { verbs };
+            Listing { feed, verbs }
+        };
+        Self { listings: self.listings.iter().map(hush).collect() }
+    }
+
     /// When the first of its listings ends, if one does.
     pub(super) fn lapses_next(&self) -> Option<Until> {
         self.listings.iter().map(|listing| listing.verbs.until).min().filter(|&until| until != Until::NEVER)
@@ -207,13 +221,17 @@ mod tests {
     fn a_row_loses_what_has_ended() {
         let listing = |feed, until| Listing { feed: FeedId(feed), verbs: Verbs::subtree(Verb::Listed).until(until) };
         let [one, two] = [1, 2].map(|hour| Until::from_secs(hour * 3600));
-        let row = Row { listings: Box::new([listing(0, two), listing(1, one), listing(2, Until::NEVER)]) };
+        let all = Row { listings: Box::new([listing(0, two), listing(1, one), listing(2, Until::NEVER)]) };
         for (now_secs, left, next) in
             [(3599, &[0, 1, 2][..], Some(one)), (3600, &[0, 2], Some(two)), (7200, &[2], None), (u64::MAX, &[2], None)]
         {
-            let row = row.lapse(now_secs);
+            let row = all.lapse(now_secs);
             let feeds: Vec<u8> = row.listings().iter().map(|listing| listing.feed.0).collect();
             assert_eq!((feeds.as_slice(), row.lapses_next()), (left, next), "{now_secs}");
+            let hushed = all.hush(now_secs);
+            assert_eq!((hushed.listings().len(), hushed.lapses_next()), (3, next), "{now_secs}");
+            let speak = hushed.listings().iter().filter(|listing| !listing.verbs.is_silent());
+            assert!(speak.eq(row.listings()), "{now_secs}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Action, FeedConfig, Reason, SinkConfig};
-use crate::index::{FeedId, Index, Row, Side, Verb};
+use crate::index::{FeedId, Index, Listings, Side, Verb};
 use crate::name::NameRef;
 
 /// All feeds and what they hold.
@@ -76,16 +76,11 @@ impl Policy {
         self.indexes.iter().any(|index| index.may_list(name))
     }
 
-    /// Calls `visit` with length (of 128 bits), row and index of every network of `side` that `address` is in; in each index the longest first.
+    /// Calls `visit` with length (of 128 bits) and listings of every network of `side` that `address` is in; in each index the longest first.
     #[inline]
-    pub(super) fn walk_networks<'p>(
-        &'p self,
-        side: Side,
-        address: IpAddr,
-        mut visit: impl FnMut(u8, &'p Row, &'p Index),
-    ) {
+    pub(super) fn walk_networks<'p>(&'p self, side: Side, address: IpAddr, mut visit: impl FnMut(u8, Listings<'p>)) {
         for index in &self.indexes {
-            index.walk_networks(side, address, |prefix_len, row| visit(prefix_len, row, index));
+            index.walk_networks(side, address, &mut visit);
         }
     }
 

@@ -15,14 +15,17 @@ use std::net::IpAddr;
 use super::hearing::{Hearing, Word};
 use super::tenant::Own;
 use super::{Action, By, Decision, Opinion, Policy, Reason, SinkConfig, Tenant, Trigger, Verdict, Via};
-use crate::index::{FeedId, Index, Row, Side, Verb};
+use crate::index::{FeedId, Index, Listings, Side, Verb};
 use crate::name::{LABELS_MAX, NameRef};
 
 /// Listed ancestors that the first try has room for; real lists nest two or three deep (a guess with room).
 const NEAR: usize = 8;
 
+/// The most that one index says of a name: of each ancestor, the name and the root among them, what it was built with and what was changed.
+const MATCHES_MAX: usize = 2 * (LABELS_MAX + 1);
+
 /// A listed ancestor: its labels, and who lists it how.
-type Match<'r> = (usize, &'r Row);
+type Match<'r> = (usize, Listings<'r>);
 
 /// How early a network's word counts, the least first: its feed's rank, its length, the address in it.
 type Urgency = (u128, Reverse<u8>, u128);
@@ -100,9 +103,9 @@ impl<'r> Judge<'r> {
             let mut earliest: Option<(Urgency, Word<'r>)> = None;
             for address in each() {
                 let number = number(address);
-                policy.walk_networks(Side::Answer, address, |prefix_len, row, index| {
+                policy.walk_networks(Side::Answer, address, |prefix_len, listings| {
                     hearing.listed = true;
-                    for word in self.words(policy, row, true, index) {
+                    for word in self.words(policy, listings, true) {
                         let urgency = (word.bit, Reverse(prefix_len), number);
                         let awaited = hearing.hears(word.bit) && says & word.feed.bit() != 0;
                         let counts = awaited && word.reason != Reason::MayNotAllow;
@@ -141,17 +144,17 @@ impl<'r> Judge<'r> {
     pub fn opinions(&self, name: &NameRef<'_>) -> Vec<Opinion> {
         let Some(policy) = self.policy else { return Vec::new() };
         let mut said: Vec<(Trigger, Word<'_>)> = Vec::new();
-        policy.walk_networks(Side::Client, self.client, |prefix_len, row, index| {
-            said.extend(self.words(policy, row, true, index).map(|word| (Trigger::Client { prefix_len }, word)));
+        policy.walk_networks(Side::Client, self.client, |prefix_len, listings| {
+            said.extend(self.words(policy, listings, true).map(|word| (Trigger::Client { prefix_len }, word)));
         });
         let mut matches = Vec::new();
         for index in policy.indexes() {
-            index.walk(name, |labels, row| matches.push((labels, row, &**index)));
+            index.walk(name, |labels, listings| matches.push((labels, listings)));
         }
-        for (labels, row, index) in matches.into_iter().rev() {
-            for listing in row.listings() {
+        for (labels, listings) in matches.into_iter().rev() {
+            for listing in listings.iter() {
                 let trigger = Trigger::Name { labels, verbs: listing.verbs };
-                let words = self.words(policy, row, labels == name.labels(), index);
+                let words = self.words(policy, listings, labels == name.labels());
                 said.extend(words.filter(|word| word.feed == listing.feed).map(|word| (trigger, word)));
             }
         }
@@ -184,9 +187,9 @@ impl<'r> Judge<'r> {
     #[inline]
     fn hear_client(&self, policy: &'r Policy, hearing: &mut Hearing<'r>) {
         // A feed is in one index only, so its own networks come longest first.
-        policy.walk_networks(Side::Client, self.client, |_, row, index| {
+        policy.walk_networks(Side::Client, self.client, |_, listings| {
             hearing.listed = true;
-            for word in self.words(policy, row, true, index) {
+            for word in self.words(policy, listings, true) {
                 if hearing.hears(word.bit) {
                     hearing.hear(word);
                 }
@@ -194,21 +197,33 @@ impl<'r> Judge<'r> {
         });
     }
 
-    /// Hears what the feeds in the mask `says` have to say of a name.
+    /// Hears what the feeds in the mask `says` have to say of a name. A feed is in one index only, so one may be heard out after the other.
     #[inline]
     fn hear_name(&self, policy: &'r Policy, name: &NameRef<'_>, says: u128, hearing: &mut Hearing<'r>) {
-        // A feed is in one index only, so its own matches come deepest first.
         for index in policy.indexes() {
-            if self.hear_index::<NEAR>(policy, index, name, says, hearing).is_none() {
-                // As many as a name has ancestors always fit: its own labels' and the root.
-                self.hear_index::<{ LABELS_MAX + 1 }>(policy, index, name, says, hearing);
+            if self.hear_name_within::<NEAR>(policy, index, name, says, hearing).is_none() {
+                self.hear_deep_name(policy, index, name, says, hearing);
             }
         }
     }
 
-    /// As [`Self::hear_name`], of one index, with room for `N` listed ancestors; `None`, and nobody is heard, if there are more.
+    /// As [`Self::hear_name`] of one index, with room for all matches there can be. Its room on the stack is its own: hardly a name needs it.
+    #[cold]
+    #[inline(never)]
+    fn hear_deep_name(
+        &self,
+        policy: &'r Policy,
+        index: &'r Index,
+        name: &NameRef<'_>,
+        says: u128,
+        hearing: &mut Hearing<'r>,
+    ) {
+        self.hear_name_within::<MATCHES_MAX>(policy, index, name, says, hearing);
+    }
+
+    /// As [`Self::hear_name`] of one index, with room for `N` matches; `None`, and nobody is heard, if there are more.
     #[inline]
-    fn hear_index<const N: usize>(
+    fn hear_name_within<const N: usize>(
         &self,
         policy: &'r Policy,
         index: &'r Index,
@@ -218,15 +233,16 @@ impl<'r> Judge<'r> {
     ) -> Option<()> {
         let mut matches: [Option<Match<'r>>; N] = [None; N];
         let mut count = 0_usize;
-        index.walk(name, |labels, row| {
+        index.walk(name, |labels, listings| {
             if let Some(slot) = matches.get_mut(count) {
-                *slot = Some((labels, row));
+                *slot = Some((labels, listings));
             }
             count += 1;
         });
-        for &(depth, row) in matches.get(..count)?.iter().rev().flatten() {
+        // The deepest first.
+        for &(depth, listings) in matches.get(..count)?.iter().rev().flatten() {
             hearing.listed = true;
-            for word in self.words(policy, row, depth == name.labels(), index) {
+            for word in self.words(policy, listings, depth == name.labels()) {
                 if hearing.hears(word.bit) && says & word.feed.bit() != 0 {
                     hearing.hear(word);
                 }
@@ -235,15 +251,15 @@ impl<'r> Judge<'r> {
         Some(())
     }
 
-    /// What the feeds of a row say of the very name or network (`at`), or of what is below it.
+    /// What feeds say of the very name or network (`at`), or of what is below it.
     #[inline]
-    fn words(&self, policy: &'r Policy, row: &'r Row, at: bool, index: &'r Index) -> impl Iterator<Item = Word<'r>> {
-        row.listings().iter().filter_map(move |listing| {
+    fn words(&self, policy: &'r Policy, listings: Listings<'r>, at: bool) -> impl Iterator<Item = Word<'r>> {
+        listings.iter().filter_map(move |listing| {
             let (feed, verbs) = (listing.feed, listing.verbs);
             let verb = if at { verbs.at } else { verbs.below }?;
             let (bit, reason) = (self.tenant.order.bit(feed), self.reason(policy, feed, verb));
             let records = match (reason, verb) {
-                (Reason::Sinks(Action::Data), Verb::Data(id)) => index.records(id),
+                (Reason::Sinks(Action::Data), Verb::Data(id)) => listings.records(id),
                 _ => &[],
             };
             Some(Word { feed, bit, reason, records })

@@ -162,6 +162,14 @@ fn of_addresses(feed: &Feed, side: Side, addresses: &[IpAddr]) -> Vec<Verb> {
     found.into_iter().map(|(_, verb)| verb).collect()
 }
 
+/// How specific the entry is.
+fn size(trigger: Trigger) -> usize {
+    match trigger {
+        Trigger::Name { labels, .. } => labels,
+        Trigger::Client { prefix_len } | Trigger::Address { prefix_len } => usize::from(prefix_len),
+    }
+}
+
 fn said(verdict: Verdict<'_>) -> Said {
     let place = |by| match by {
         By::Feed(feed) => Some(feed.index()),
@@ -193,9 +201,20 @@ fn the_judge_says_what_a_naive_loop_says() {
             })
             .collect();
         let apart = rng.random_range(0..=parts.len());
-        let build = |parts: &[Part<'_>]| Arc::new(Index::build(parts, &mut |_| ()).unwrap());
+        // Built as they are, or over a base in which they are others, some of them the same.
+        let others: Vec<Sorted> = (0..feeds.len()).map(|place| feed(&mut rng, place).entries.finish().0).collect();
+        let amends: Vec<bool> = (0..feeds.len()).map(|_| rng.random()).collect();
+        let build = |parts: &[Part<'_>]| {
+            let other = |place: usize| amends[place].then(|| Kept::New(&others[place]));
+            let before =
+                parts.iter().map(|part| Part { source: other(part.id.index()).unwrap_or(part.source), ..*part });
+            let base = Index::build(&before.collect::<Vec<_>>(), &mut |_| ()).unwrap();
+            Arc::new(base.amended(parts, usize::MAX).unwrap().unwrap())
+        };
         let indexes = [build(&parts[..apart]), build(&parts[apart..])];
-        let policy = Policy::new(indexes, feeds.iter().map(|feed| feed.config.clone()).collect());
+        let configs: Vec<_> = feeds.iter().map(|feed| feed.config.clone()).collect();
+        let flat = indexes.each_ref().map(|index| Arc::new(index.flattened().unwrap()));
+        let (policy, flat) = (Policy::new(indexes, configs.clone()), Policy::new(flat, configs));
 
         let mut order: Vec<FeedId> = (0..feeds.len()).map(|place| FeedId::new(place).unwrap()).collect();
         order.rotate_left(rng.random_range(0..feeds.len()));
@@ -247,6 +266,16 @@ fn the_judge_says_what_a_naive_loop_says() {
                 );
                 assert!(got.listed || got.verdict == Verdict::Unlisted && got.observed == 0, "seed {seed}: {stage}");
             }
+            let of_one = Judge { policy: Some(&flat), ..judge };
+            assert_eq!(
+                judge.query(&view),
+                of_one.query(&view),
+                "seed {seed}: the whole decision on {asked} of {client}"
+            );
+            let opinions = |judge: &Judge<'_>| -> Vec<_> {
+                judge.opinions(&view).into_iter().map(|one| (one.feed, size(one.trigger), one.reason)).collect()
+            };
+            assert_eq!(opinions(&judge), opinions(&of_one), "seed {seed}: {asked} of {client}");
             let heard = judge.opinions(&view).into_iter().map(|one| (one.feed.index(), one.reason));
             let decides = heard.clone().find(|(_, reason)| matches!(reason, Reason::Sinks(_) | Reason::Allows));
             let want = match query.0 {

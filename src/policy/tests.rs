@@ -12,11 +12,24 @@ const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 type Feed<'t> = (Option<Action>, bool, &'t [(&'t str, Verbs)]);
 
-fn policy(feeds: &[Feed<'_>]) -> Policy {
-    policy_in(feeds, false)
+/// Where the feeds are: what is decided must not depend on it.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// In one index.
+    Together,
+    /// Every second one in an index of its own.
+    Apart,
+    /// Every second one in an overlay.
+    Amended,
 }
 
-fn policy_in(feeds: &[Feed<'_>], apart: bool) -> Policy {
+const PLACES: [Place; 3] = [Place::Together, Place::Apart, Place::Amended];
+
+fn policy(feeds: &[Feed<'_>]) -> Policy {
+    policy_in(feeds, Place::Together)
+}
+
+fn policy_in(feeds: &[Feed<'_>], place: Place) -> Policy {
     let sorted: Vec<Sorted> = feeds
         .iter()
         .map(|(_, _, names)| {
@@ -38,9 +51,17 @@ fn policy_in(feeds: &[Feed<'_>], apart: bool) -> Policy {
         })
         .collect();
     let build = |parts: &[Part<'_>]| Arc::new(Index::build(parts, &mut |_| ()).unwrap());
-    // Every second feed in an index of its own: what is decided must not depend on it.
     let (even, odd): (Vec<Part<'_>>, Vec<_>) = parts.iter().partition(|part| part.id.index() % 2 == 0);
-    let indexes = if apart { vec![build(&even), build(&odd)] } else { vec![build(&parts)] };
+    let nothing = Sorted::default();
+    let indexes = match place {
+        Place::Together => vec![build(&parts)],
+        Place::Apart => vec![build(&even), build(&odd)],
+        Place::Amended => {
+            let empty = odd.iter().map(|part| Part { source: Kept::New(&nothing), ..*part });
+            let base = build(&even.iter().copied().chain(empty).collect::<Vec<_>>());
+            vec![Arc::new(base.amended(&odd, usize::MAX).unwrap().unwrap())]
+        }
+    };
     let feeds = feeds
         .iter()
         .map(|&(action, may_allow, _)| FeedConfig { action, may_allow, ..FeedConfig::plain("f".to_owned()) })
@@ -98,7 +119,7 @@ fn the_earliest_feed_decides_and_inside_it_the_deepest_entry() {
         (Some(Action::Observe), false, &[("bad.test", LISTED)]),
         (None, false, &[("deep.bad.test", LISTED), ("seen.test", LISTED)]),
     ];
-    let (together, apart) = (policy_in(&feeds, false), policy_in(&feeds, true));
+    let policies = PLACES.map(|place| (place, policy_in(&feeds, place)));
     for (name, want) in [
         ("ok.test", ("unlisted", 0)),
         ("bad.test", ("nxdomain", 0)),
@@ -110,8 +131,9 @@ fn the_earliest_feed_decides_and_inside_it_the_deepest_entry() {
         ("seen.test", ("sinkhole", 1)),
         ("notbad.test", ("unlisted", 0)),
     ] {
-        assert_eq!(decide(&together, name), want, "{name}");
-        assert_eq!(decide(&apart, name), want, "{name}, in two indexes");
+        for (place, policy) in &policies {
+            assert_eq!(decide(policy, name), want, "{name} {place:?}");
+        }
     }
 }
 
@@ -186,19 +208,44 @@ fn tcp_only_turns_clients_to_tcp_and_is_no_match_there() {
 
 #[test]
 fn a_name_with_every_ancestor_listed() {
+    let deep = vec!["a"; 126].join(".");
+    let owned: Vec<String> = (0..126).map(|i| vec!["a"; i + 1].join(".")).collect();
+    // Alternating verbs, so that no entry is redundant.
+    let names: Vec<(&str, Verbs)> = owned
+        .iter()
+        .enumerate()
+        .map(|(i, name)| (name.as_str(), Verbs::subtree(if i % 2 == 0 { Verb::Nxdomain } else { Verb::Nodata })))
+        .collect();
+    // The first feed's only match is let through: the second one's must be heard too.
+    let passed: Vec<(&str, Verbs)> = names.iter().map(|&(name, _)| (name, Verbs::exact(Verb::Passthru))).collect();
+    for place in PLACES {
+        let policy = policy_in(&[(None, true, &passed), (None, false, &names)], place);
+        let keys: usize = policy.indexes().iter().map(|index| index.keys()).sum();
+        assert_eq!(keys, if matches!(place, Place::Together) { 126 } else { 252 });
+        for (name, want) in [
+            (deep.clone(), "allowed"),
+            (format!("b.{deep}"), "nodata"),
+            (format!("b.{}", vec!["a"; 125].join(".")), "nxdomain"),
+        ] {
+            assert_eq!(decide(&policy, &name).0, want, "{place:?} {name}");
+        }
+    }
+}
+
+#[test]
+fn a_name_with_every_ancestor_listed_and_the_root() {
     let owned: Vec<String> = (1..=LABELS_MAX).map(|labels| vec!["a"; labels].join(".")).collect();
     // Alternating verbs, so that no entry is redundant; and the root, which is an ancestor too.
     let verbs = |labels: usize| Verbs::subtree(if labels.is_multiple_of(2) { Verb::Nxdomain } else { Verb::Nodata });
     let mut names: Vec<(&str, Verbs)> =
         (1..).zip(&owned).map(|(labels, name)| (name.as_str(), verbs(labels))).collect();
     names.push((".", verbs(0)));
-    // In two indexes each of them is found twice.
-    for (feeds, apart) in [(1, false), (2, false), (2, true)] {
-        let policy = policy_in(&[(None, false, &names[..]), (None, false, &names)][..feeds], apart);
-        assert_eq!(policy.indexes()[0].keys(), LABELS_MAX + 1);
+    // In two indexes, or in an overlay, each of them is found twice.
+    for (feeds, place) in [(1, Place::Together), (2, Place::Together), (2, Place::Apart), (2, Place::Amended)] {
+        let policy = policy_in(&[(None, false, &names[..]), (None, false, &names)][..feeds], place);
         for (labels, name) in (1..).zip(&owned) {
             let want = if labels % 2 == 0 { "nxdomain" } else { "nodata" };
-            assert_eq!(decide(&policy, name).0, want, "{labels} labels, feeds {feeds}, apart {apart}");
+            assert_eq!(decide(&policy, name).0, want, "{labels} labels, feeds {feeds}, {place:?}");
         }
         assert_eq!(decide(&policy, "b").0, "nxdomain");
         assert_eq!(decide(&policy, &format!("b.{}", owned[LABELS_MAX - 2])).0, "nxdomain");

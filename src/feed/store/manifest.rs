@@ -51,6 +51,9 @@ pub(super) struct Manifest {
     pub(super) feeds: Vec<KeptFeed>,
     /// Each index's file name, by part.
     pub(super) parts: BTreeMap<String, String>,
+    /// Those of the overlays over them.
+    #[serde(default)]
+    pub(super) overlays: BTreeMap<String, String>,
 }
 
 impl Manifest {
@@ -60,14 +63,20 @@ impl Manifest {
         made_at_secs: u64,
         feeds: Vec<KeptFeed>,
         parts: BTreeMap<String, String>,
+        overlays: BTreeMap<String, String>,
     ) -> Self {
-        Self { version: VERSION, generation, made_at_secs, feeds, parts }
+        Self { version: VERSION, generation, made_at_secs, feeds, parts, overlays }
+    }
+
+    /// Every file it needs.
+    pub(super) fn files(&self) -> impl Iterator<Item = &String> {
+        self.parts.values().chain(self.overlays.values())
     }
 
     /// Reads it; `None`: it is none, or another version's, or names files that are not in its folder.
     pub(super) fn decode(octets: &[u8]) -> Option<Self> {
         let manifest: Self = serde_json::from_slice(octets).ok()?;
         let plain = |file: &String| !file.contains('/') && !file.starts_with('.');
-        (manifest.version == VERSION && manifest.parts.values().all(plain)).then_some(manifest)
+        (manifest.version == VERSION && manifest.files().all(plain)).then_some(manifest)
     }
 }

@@ -1,7 +1,8 @@
 //! [`Store`]: the last generations on disk, so that a start enforces at once, whatever became of the sources, and an operator can go back.
 //!
 //! ```text
-//! 0000000012-big.cenote     an index, named after the generation that first had it; never written twice
+//! 0000000012-big.cenote       an index, named after the generation that first had it; never written twice
+//! 0000000015-big.overlay      what a later generation has over it
 //! generation-0000000015.json  a generation: which indexes, and each feed's standing
 //! lock                      held while a server uses the folder
 //! ```
@@ -33,6 +34,8 @@ const MANIFEST_FRONT: &str = "generation-";
 const MANIFEST_END: &str = ".json";
 /// What an index's file name ends with.
 const INDEX_END: &str = ".cenote";
+/// What an overlay's ends with.
+const OVERLAY_END: &str = ".overlay";
 
 /// Why something was not kept, or cannot be had back.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +113,18 @@ struct Saved {
     manifest: Manifest,
     /// Its indexes, by part: what is in force and needs no second file.
     parts: BTreeMap<String, Arc<Index>>,
+    /// Parts whose file holds the index's base as it is in memory, so that another overlay may be over it.
+    bases: BTreeSet<String>,
+}
+
+/// Where an index is kept.
+struct Place {
+    /// The file of its base, or of all of it.
+    file: String,
+    /// The file of the overlay over that.
+    overlay: Option<String>,
+    /// Whether `file` holds its base.
+    holds_base: bool,
 }
 
 /// The folder of kept generations.
@@ -160,7 +175,8 @@ impl Store {
             match self.read(generation) {
                 Ok((manifest, parts)) => {
                     let kept = Kept { generation, feeds: manifest.feeds.clone(), parts: parts.clone() };
-                    self.saved = Some(Saved { manifest, parts });
+                    let bases = parts.keys().cloned().collect();
+                    self.saved = Some(Saved { manifest, parts, bases });
                     return (Some(kept), passed_over);
                 }
                 Err(error) => passed_over.push(error),
@@ -207,29 +223,21 @@ impl Store {
         feeds: Vec<KeptFeed>,
         parts: BTreeMap<String, Arc<Index>>,
     ) -> Result<(), StoreError> {
-        let mut files = BTreeMap::new();
+        let (mut files, mut overlays, mut bases) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         for (part, index) in &parts {
-            let known = self.saved.as_ref().and_then(|saved| {
-                let (name, _) = saved.parts.iter().find(|(_, old)| Arc::ptr_eq(old, index))?;
-                saved.manifest.parts.get(name).filter(|file| self.folder.join(file).exists()).cloned()
-            });
-            let file = match known {
-                Some(file) => file,
-                None => {
-                    let file = format!("{generation:010}-{part}{INDEX_END}");
-                    let path = self.folder.join(&file);
-                    self.write_index(index, &path)?;
-                    file
-                }
-            };
-            files.insert(part.clone(), file);
+            let place = self.place(generation, part, index)?;
+            if place.holds_base {
+                bases.insert(part.clone());
+            }
+            overlays.extend(place.overlay.map(|file| (part.clone(), file)));
+            files.insert(part.clone(), place.file);
         }
-        let manifest = Manifest::new(generation, made_at_secs, feeds, files);
+        let manifest = Manifest::new(generation, made_at_secs, feeds, files, overlays);
         self.write_manifest(&manifest)?;
         let same = |old: &&Saved| {
             let standing = |manifest: &Manifest| {
                 let each = manifest.feeds.iter().map(|feed| (feed.name.clone(), feed.pinned));
-                (each.collect::<Vec<_>>(), manifest.parts.clone())
+                (each.collect::<Vec<_>>(), manifest.parts.clone(), manifest.overlays.clone())
             };
             old.manifest.generation != generation && standing(&old.manifest) == standing(&manifest)
         };
@@ -237,37 +245,69 @@ impl Store {
             // It may be gone already.
             fs::remove_file(self.manifest_path(old.manifest.generation)).ok();
         }
-        self.saved = Some(Saved { manifest, parts });
-        self.prune();
+        self.saved = Some(Saved { manifest, parts, bases });
+        self.prune(None);
         Ok(())
     }
 
+    /// Where an index is kept already, or is now: whole, or as an overlay over what is kept.
+    fn place(&self, generation: u64, part: &str, index: &Arc<Index>) -> Result<Place, StoreError> {
+        let kept = |file: &String| self.folder.join(file).exists();
+        let saved = self.saved.iter().flat_map(|saved| saved.parts.iter().map(move |(name, old)| (saved, name, old)));
+        for (saved, name, old) in saved.filter(|(.., old)| index.shares_base(old)) {
+            let Some(file) = saved.manifest.parts.get(name).filter(|file| kept(file)).cloned() else { continue };
+            let holds_base = saved.bases.contains(name);
+            if Arc::ptr_eq(old, index) {
+                let overlay = saved.manifest.overlays.get(name).cloned();
+                if overlay.as_ref().is_none_or(kept) {
+                    return Ok(Place { file, overlay, holds_base });
+                }
+            }
+            if holds_base {
+                let overlay = format!("{generation:010}-{part}{OVERLAY_END}");
+                let path = self.folder.join(&overlay);
+                let written = self.write(generation, &path, || index.write_overlay_file(&path))?;
+                return Ok(Place { file, overlay: Some(overlay).filter(|_| written), holds_base });
+            }
+        }
+        let file = format!("{generation:010}-{part}{INDEX_END}");
+        let path = self.folder.join(&file);
+        self.write(generation, &path, || index.write_file(&path))?;
+        Ok(Place { file, overlay: None, holds_base: !index.is_amended() })
+    }
+
     /// Writes an index; on a full disk older generations make room for it, one after another, all but the newest.
-    fn write_index(&self, index: &Index, path: &Path) -> Result<(), StoreError> {
+    fn write<T>(
+        &self,
+        generation: u64,
+        path: &Path,
+        write: impl Fn() -> Result<T, OpenError>,
+    ) -> Result<T, StoreError> {
         loop {
             let full = |error: &io::Error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
-            match index.write_file(path) {
-                Ok(()) => return Ok(()),
-                Err(OpenError::Io(error)) if full(&error) && self.drop_oldest() => {}
+            match write() {
+                Ok(written) => return Ok(written),
+                Err(OpenError::Io(error)) if full(&error) && self.drop_oldest(generation) => {}
                 Err(OpenError::Io(source)) => return Err(StoreError::Write { path: path.to_owned(), source }),
                 Err(source) => return Err(StoreError::Index { path: path.to_owned(), source }),
             }
         }
     }
 
-    /// Removes the oldest generation, if it is not the only one.
-    fn drop_oldest(&self) -> bool {
+    /// Removes the oldest generation, if it is not the only one; what of `generation` is there already stays.
+    fn drop_oldest(&self, generation: u64) -> bool {
         let numbers = self.numbers();
         let dropped = numbers.len() > 1
             && numbers.first().is_some_and(|&oldest| fs::remove_file(self.manifest_path(oldest)).is_ok());
         if dropped {
-            self.prune();
+            self.prune(Some(generation));
         }
         dropped
     }
 
-    /// Removes what is older than is kept, indexes that no manifest names, and what a write left half done.
-    fn prune(&self) {
+    /// Removes what is older than is kept, indexes that no manifest names but those of `coming`, and what a write left half
+    /// done.
+    fn prune(&self, coming: Option<u64>) {
         let numbers = self.numbers();
         for number in numbers.iter().rev().skip(self.keep) {
             // What cannot be removed now is at the next save.
@@ -276,13 +316,17 @@ impl Store {
         let mut needed = BTreeSet::new();
         for number in numbers.iter().rev().take(self.keep) {
             match self.manifest(*number) {
-                Ok(manifest) => needed.extend(manifest.parts.into_values()),
+                Ok(manifest) => needed.extend(manifest.files().cloned()),
                 // Of a manifest that cannot be read it is not known what it needs: nothing is removed.
                 Err(_) => return,
             }
         }
         for name in self.names() {
-            if name.ends_with(".tmp") || (name.ends_with(INDEX_END) && !needed.contains(&name)) {
+            if coming.is_some_and(|generation| name.starts_with(&format!("{generation:010}-"))) {
+                continue;
+            }
+            let ours = [INDEX_END, OVERLAY_END].iter().any(|end| name.ends_with(end));
+            if name.ends_with(".tmp") || (ours && !needed.contains(&name)) {
                 fs::remove_file(self.folder.join(name)).ok();
             }
         }
@@ -319,16 +363,16 @@ impl Store {
         let manifest = self.manifest(generation)?;
         let mut parts = BTreeMap::new();
         for (part, file) in &manifest.parts {
+            let overlay = manifest.overlays.get(part);
             let known = self.saved.as_ref().and_then(|saved| {
-                let (name, _) = saved.manifest.parts.iter().find(|(_, known)| *known == file)?;
-                saved.parts.get(name).map(Arc::clone)
+                let same = |(name, known): &(&String, &String)| {
+                    *known == file && saved.manifest.overlays.get(*name) == overlay
+                };
+                saved.parts.get(saved.manifest.parts.iter().find(same)?.0).map(Arc::clone)
             });
             let index = match known {
                 Some(index) => index,
-                None => {
-                    let path = self.folder.join(file);
-                    Index::open_file(&path).map(Arc::new).map_err(|source| StoreError::Index { path, source })?
-                }
+                None => Arc::new(self.open_index(file, overlay)?),
             };
             parts.insert(part.clone(), index);
         }
@@ -341,6 +385,16 @@ impl Store {
             return Err(StoreError::Manifest { path: self.manifest_path(generation) });
         }
         Ok((manifest, parts))
+    }
+
+    /// Opens an index, and the overlay over it.
+    fn open_index(&self, file: &str, overlay: Option<&String>) -> Result<Index, StoreError> {
+        let path = self.folder.join(file);
+        let index = Index::open_file(&path).map_err(|source| StoreError::Index { path, source })?;
+        let Some(overlay) = overlay else { return Ok(index) };
+        let path = self.folder.join(overlay);
+        let opened = fs::read(&path).map_err(OpenError::Io).and_then(|octets| index.with_overlay(octets));
+        opened.map_err(|source| StoreError::Index { path, source })
     }
 
     /// Writes a manifest beside its place, syncs it, and renames it.
