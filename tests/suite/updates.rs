@@ -193,6 +193,31 @@ fn what_an_update_would_change_is_told_before_it_is_taken() {
 }
 
 #[test]
+fn a_small_change_of_a_big_feed_is_an_overlay_in_force_and_on_disk() {
+    let many: String = (0..70_000).map(|i| format!("n{i}.test\n")).collect();
+    let house = keeping().feed("big", &many).feed("small", "five.test\n").start();
+    let good = house.generation();
+    house.replace("big", &many.replacen("n7.test\n", "bad.test\n", 1));
+    eventually("the change", || house.a("bad.test").is_sunk());
+    eventually("it is kept", || house.generations().1 == Some(house.generation()));
+    assert_eq!(sunk(&house, ["n7.test", "n8.test", "five.test"]), [false, true, true]);
+    let (bases, overlays) = (kept(house.folder(), ".cenote"), kept(house.folder(), ".overlay"));
+    assert_eq!((bases.len(), overlays.len()), (2, 1), "each index once, and what was changed over one: {bases:?}");
+    assert!(overlays.iter().all(|file| fs::metadata(file).unwrap().len() < 1000));
+
+    // A start has both; and an older generation has the base alone.
+    let plan = house.stop();
+    fs::remove_file(plan.folder().join("big")).unwrap();
+    let house = plan.start();
+    assert_eq!(sunk(&house, ["n7.test", "bad.test", "n8.test"]), [false, true, true]);
+    house.roll_back(Some(good), &["big"]).unwrap();
+    assert_eq!(sunk(&house, ["n7.test", "bad.test", "n8.test"]), [true, false, true]);
+    house.replace("big", &many.replacen("n8.test\n", "other.test\n", 1));
+    house.unpin(&[]).unwrap();
+    assert_eq!(sunk(&house, ["n7.test", "bad.test", "n8.test", "other.test"]), [true, false, false, true]);
+}
+
+#[test]
 fn what_cannot_be_rolled_back_is_told() {
     let house = keeping().feed("ads", FOUR).start();
     let error = |result: Result<(u64, Vec<String>), String>| result.unwrap_err();
