@@ -1,6 +1,6 @@
 //! Putting a generation's indexes together: big and small feeds have one each, so that a name added to a small one is enforced in
 //! milliseconds however big the others are; an index none of whose feeds changed is taken over as it is, and one that is big and hardly changed
-//! gets an overlay.
+//! gets an overlay, which is merged in the background once it has grown.
 
 use std::sync::Arc;
 

@@ -264,6 +264,18 @@ impl FeedSet {
         }
     }
 
+    /// Has `whole`, which says the same, in the place of `old`; whether that is still here.
+    pub(super) fn replace(&mut self, old: &Arc<Index>, whole: Index) -> bool {
+        let mut tiers = [&mut self.big, &mut self.small].into_iter().flatten();
+        match tiers.find(|index| Arc::ptr_eq(index, old)) {
+            Some(index) => {
+                *index = Arc::new(whole);
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Whether a feed is pinned.
     pub(super) fn is_pinned(&self, name: &str) -> bool {
         self.states.iter().any(|state| state.name == name && state.figures.pinned)
@@ -467,6 +479,12 @@ mod tests {
         assert_eq!((listed(&third, "new.example.net"), listed(&third, "n1.example.com")), (vec![0], vec![0]));
         let (same, _) = load(&configs, Some(&third));
         assert!(Arc::ptr_eq(&same.indexes()[0], &third.indexes()[0]), "nothing changed");
+
+        // Built whole it says the same, and takes the place of the very one it was made of.
+        let (mut set, old) = (third.clone(), &third.indexes()[0]);
+        assert!(!set.replace(&first.indexes()[0], old.flattened().unwrap()), "that one is no longer here");
+        assert!(set.replace(old, old.flattened().unwrap()) && set.indexes()[0].overlay_entries() == 0);
+        assert_eq!((listed(&set, "new.example.net"), listed(&set, "n1.example.com")), (vec![0], vec![0]));
 
         // The artifact has no overlay; another order, and more than an overlay holds, is a build.
         let merged = third.merged().unwrap();

@@ -11,6 +11,7 @@ mod explain;
 mod feeds;
 mod generation;
 mod loading;
+mod merging;
 mod publisher;
 mod rollback;
 mod server;

@@ -3,6 +3,7 @@
 //! Configuration and feeds form one generation. It is built aside and swapped whole; whatever goes wrong, the generation in force stays. Only
 //! what is enforced already is kept on disk: a full or broken disk costs nobody's protection.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -15,15 +16,19 @@ use rand::rngs::StdRng;
 use super::feeds::FeedSet;
 use super::generation::{self, Accounts};
 use super::loading::{LoadedFeeds, Progress, Wanted, load_feeds, now_secs};
+use super::merging::Merging;
 use super::tasks::{Generations, ReloadError, Reloaded, Task};
 use crate::config::{self, Settings};
-use crate::feed::{Schedule, Source, Start, Stat, Store, Watch};
-use crate::index::Until;
+use crate::feed::{KeptFeed, Schedule, Source, Start, Stat, Store, StoreError, Watch};
+use crate::index::{Index, Until};
 use crate::metrics::{Account, Gauges, Metrics};
 use crate::policy::{Live, TenantConfig};
 use crate::server::{Post, Rules};
 use crate::sys;
 use crate::zone::Zones;
+
+/// A way to keep a generation on disk.
+type Save = fn(&mut Store, u64, u64, Vec<KeptFeed>, BTreeMap<String, Arc<Index>>) -> Result<(), StoreError>;
 
 /// How often the shelf of retired generations is looked at while something is on it.
 const REAP_EVERY: Duration = Duration::from_millis(20);
@@ -61,6 +66,8 @@ pub(super) struct Publisher {
     pub(super) schedule: Schedule,
     /// Spreads the feeds' times.
     pub(super) random: StdRng,
+    /// Whether an overlay is being merged.
+    pub(super) merging: Merging,
     /// How much went wrong.
     pub(super) troubles: Troubles,
 }
@@ -74,6 +81,8 @@ pub(super) struct Troubles {
     state_generation: u64,
     /// Generations that could not be kept.
     state_failures: u64,
+    /// Whether what is in force is one of them.
+    unkept: bool,
 }
 
 impl Publisher {
@@ -122,7 +131,7 @@ impl Publisher {
         let Some(folder) = &self.settings.state.directory else { return Ok((None, Vec::new())) };
         let mut store = match Store::open(folder, self.settings.state.generations) {
             Ok(store) => store,
-            Err(error @ crate::feed::StoreError::InUse { .. }) => return Err(error.into()),
+            Err(error @ StoreError::InUse { .. }) => return Err(error.into()),
             Err(error) => {
                 self.troubles.state_failures += 1;
                 return Ok((None, vec![format!("nothing is kept: {}", super::chain(&error))]));
@@ -155,12 +164,17 @@ impl Publisher {
                 sys::trim_memory();
                 freeing = false;
             }
+            self.merge_overlays(itself);
             let files = self.files();
             match self.next_task(tasks, held > 0) {
                 Ok(Task::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Task::Generations(answer)) => drop(answer.send(self.generations())),
                 Ok(Task::Differences { feed, since, named, answer }) => {
                     drop(answer.send(self.differences(&feed, since, named)));
+                    freeing = true;
+                }
+                Ok(Task::Merged(merged)) => {
+                    self.take_merged(merged);
                     freeing = true;
                 }
                 Ok(task) => {
@@ -221,7 +235,7 @@ impl Publisher {
             Task::Refresh { feeds, force, answer } => (self.refresh_named(&feeds, force), Some(answer)),
             Task::Rollback { generation, feeds, answer } => (self.roll_back(generation, &feeds), Some(answer)),
             Task::Unpin { feeds, answer } => (self.unpin(&feeds), Some(answer)),
-            Task::Differences { .. } | Task::Generations(_) | Task::Stop => return,
+            Task::Differences { .. } | Task::Merged(_) | Task::Generations(_) | Task::Stop => return,
         };
         report(&result);
         if let Some(answer) = answer {
@@ -331,7 +345,7 @@ impl Publisher {
     }
 
     /// Swaps in what was built, wakes everyone, and sets the figures.
-    fn publish(&mut self) {
+    pub(super) fn publish(&mut self) {
         let Some(feeds) = &self.feeds else { return };
         let (indexes, ends) = feeds.in_force(now_secs());
         self.ends = ends;
@@ -350,9 +364,20 @@ impl Publisher {
 
     /// Keeps what is in force on disk; what the operator should know if that fails.
     fn keep(&mut self) -> Option<String> {
+        self.keep_by(Store::save)
+    }
+
+    /// As [`Self::keep`], where the same was kept already, in its place.
+    pub(super) fn keep_again(&mut self) -> Option<String> {
+        self.keep_by(if self.troubles.unkept { Store::save } else { Store::save_again })
+    }
+
+    /// Keeps what is in force by one of the store's ways.
+    fn keep_by(&mut self, save: Save) -> Option<String> {
         let (feeds, parts) = self.feeds.as_ref()?.kept();
         let store = self.store.as_mut()?;
-        let kept = store.save(self.generation, now_secs(), feeds, parts);
+        let kept = save(store, self.generation, now_secs(), feeds, parts);
+        self.troubles.unkept = kept.is_err();
         let note = match kept {
             Ok(()) => {
                 self.troubles.state_generation = self.generation;

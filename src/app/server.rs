@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::assembly::{Common, Doors, STREAM_PATIENCE, random, start_workers};
 use super::control::Control;
+use super::merging::Merging;
 use super::publisher::{Publisher, Troubles};
 use super::tasks::{Task, tasks};
 use super::{FeedState, Progress, ReloadError, Reloaded, Signals, StartError, chain, system};
@@ -140,6 +141,7 @@ impl Server {
             store: None,
             schedule: Schedule::default(),
             random: random()?,
+            merging: Merging::default(),
             troubles: Troubles::default(),
         };
         let loaded = publisher.first_load(progress);

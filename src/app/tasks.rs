@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::differences::Differences;
 use super::loading::FeedTrouble;
+use super::merging::Merged;
 use crate::config::Faults;
 use crate::feed::{KeptGeneration, StoreError};
 use crate::index::BuildError;
@@ -55,6 +56,8 @@ pub(super) enum Task {
         /// Who asked.
         answer: Answer<Differences>,
     },
+    /// Take an index that was built whole in the background.
+    Merged(Merged),
     /// Say which generations are kept.
     Generations(Answer<Generations>),
     /// End.

@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use super::table::{Cell, Table, plain};
+use super::table::{Cell, Table, plain, thousands};
 use crate::feed::Format;
 
 /// How one feed's lines fell.
@@ -26,6 +26,8 @@ pub struct FeedLines {
     pub header: u64,
     /// Lines refused, by reason.
     pub refused: Vec<(&'static str, u64)>,
+    /// Names refused on lines of which another name was taken.
+    pub names_refused: u64,
     /// Distinct names.
     pub entries: u64,
     /// The first refused lines, by number, with the reason.
@@ -64,6 +66,16 @@ pub(super) fn write(feeds: &[FeedLines], out: &mut dyn Write) -> io::Result<()> 
         table.row(["sum", ""].map(Cell::from).into_iter().chain(sums.map(Cell::from)).collect());
     }
     table.write(out, 0)?;
+    write_refused(feeds, out)?;
+    for feed in feeds.iter().filter(|feed| feed.names_refused > 0) {
+        let (name, names) = (plain(&feed.name), thousands(feed.names_refused));
+        writeln!(out, "\n{name}: {names} names more were refused on lines of which another name was taken")?;
+    }
+    Ok(())
+}
+
+/// Prints the table of what was refused, if anything was.
+fn write_refused(feeds: &[FeedLines], out: &mut dyn Write) -> io::Result<()> {
     if feeds.iter().all(|feed| feed.refused.is_empty()) {
         return Ok(());
     }
@@ -138,6 +150,7 @@ mod tests {
                 header: 100,
                 refused: vec![("tld", 3), ("name-too-long", 97)],
                 entries: 999_001,
+                names_refused: 0,
                 refused_at: vec![(7, "tld"), (9, "name-too-long"), (11, "tld"), (12, "tld")],
             },
         ];
@@ -160,6 +173,16 @@ big   name-too-long       97  9, ...
         assert!(!printed(std::slice::from_ref(&feed)).contains("objects"));
         feed.format = "stix";
         assert!(printed(&[feed]).ends_with("of stix a line is one of the bundle's objects, of misp an attribute\n"));
+    }
+
+    #[test]
+    fn names_refused_beside_others_are_told() {
+        let feed = FeedLines { name: "hosts".into(), format: "hosts", names_refused: 1204, ..FeedLines::default() };
+        let printed = printed(&[feed]);
+        assert!(
+            printed.ends_with("\n\nhosts: 1,204 names more were refused on lines of which another name was taken\n"),
+            "{printed}"
+        );
     }
 
     #[test]

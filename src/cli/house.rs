@@ -145,6 +145,7 @@ fn feed_lines(state: &FeedState) -> FeedLines {
         header: report.header,
         refused: report.refusals().map(|(reason, lines)| (reason.label(), lines)).collect(),
         entries,
+        names_refused: report.names_refused,
         refused_at: report.refused_at.iter().map(|&(line, reason): &(u64, Reason)| (line, reason.label())).collect(),
     }
 }

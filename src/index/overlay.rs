@@ -69,6 +69,12 @@ impl Index {
         self.overlay.is_some()
     }
 
+    /// How many names and networks its overlay has.
+    #[must_use]
+    pub fn overlay_entries(&self) -> usize {
+        self.overlay.as_ref().map_or(0, Layer::len)
+    }
+
     /// Whether both have the same base in memory, whatever has ended in it since: an overlay may be over either.
     #[must_use]
     pub fn shares_base(&self, other: &Self) -> bool {

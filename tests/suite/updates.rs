@@ -218,6 +218,29 @@ fn a_small_change_of_a_big_feed_is_an_overlay_in_force_and_on_disk() {
 }
 
 #[test]
+fn an_overlay_that_has_grown_is_merged_and_the_generation_is_kept_once() {
+    let names = |from: u32| -> String { (from..from + 70_000).map(|i| format!("n{i}.test\n")).collect() };
+    let house = keeping().feed("big", &names(0)).start();
+    let first = house.generation();
+    // Some go and as many come: more than an overlay keeps for long, less than it may have.
+    house.replace("big", &names(20_000));
+    let (changed, _) = house.refresh(&[], false).unwrap();
+    eventually("it is merged, and kept", || kept(house.folder(), ".overlay").is_empty());
+    let (generations, in_force) = house.generations();
+    assert!(generations.len() == 2 && generations[1] == first, "in the place of what it was: {generations:?}");
+    assert!(in_force == Some(generations[0]) && generations[0] > changed, "{in_force:?} after {changed}");
+    assert_eq!(kept(house.folder(), ".cenote").len(), 2);
+    let names = ["n19999.test", "n20000.test", "n89999.test"];
+    assert_eq!(sunk(&house, names), [false, true, true]);
+    let plan = house.stop();
+    fs::remove_file(plan.folder().join("big")).unwrap();
+    let house = plan.start();
+    assert_eq!(sunk(&house, names), [false, true, true]);
+    house.roll_back(None, &[]).unwrap();
+    assert_eq!(sunk(&house, names), [true, true, false]);
+}
+
+#[test]
 fn what_cannot_be_rolled_back_is_told() {
     let house = keeping().feed("ads", FOUR).start();
     let error = |result: Result<(u64, Vec<String>), String>| result.unwrap_err();

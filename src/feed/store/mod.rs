@@ -223,6 +223,10 @@ impl Store {
         feeds: Vec<KeptFeed>,
         parts: BTreeMap<String, Arc<Index>>,
     ) -> Result<(), StoreError> {
+        if let Some(saved) = &mut self.saved {
+            // Nothing can be over these any more: they need no memory, whatever comes of the rest.
+            saved.parts.retain(|_, old| parts.values().any(|index| index.shares_base(old)));
+        }
         let (mut files, mut overlays, mut bases) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         for (part, index) in &parts {
             let place = self.place(generation, part, index)?;
@@ -247,6 +251,27 @@ impl Store {
         }
         self.saved = Some(Saved { manifest, parts, bases });
         self.prune(None);
+        Ok(())
+    }
+
+    /// As [`save`](Self::save), of what the generation kept last holds already in other indexes: it takes that one's place.
+    ///
+    /// # Errors
+    /// As of [`save`](Self::save).
+    pub fn save_again(
+        &mut self,
+        generation: u64,
+        made_at_secs: u64,
+        feeds: Vec<KeptFeed>,
+        parts: BTreeMap<String, Arc<Index>>,
+    ) -> Result<(), StoreError> {
+        let last = self.saved.as_ref().map(|saved| saved.manifest.generation).filter(|&last| last != generation);
+        self.save(generation, made_at_secs, feeds, parts)?;
+        if let Some(last) = last {
+            // It may be gone already.
+            fs::remove_file(self.manifest_path(last)).ok();
+            self.prune(None);
+        }
         Ok(())
     }
 
