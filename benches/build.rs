@@ -19,7 +19,7 @@ fn build(criterion: &mut Criterion) {
     let (sorted, report) = read_text(text.as_bytes(), TextFormat::Plain, &Terms::default()).unwrap();
     assert_eq!(report.refused_total(), 0, "made-up names are names");
     let entries = sorted.len() as u64;
-    let index = || Index::build(&Part::in_order(&[("feed", entries, Kept::New(&sorted))]), &mut |_| ()).unwrap();
+    let index = || Index::build(&Part::in_order(&[("feed", entries, Kept::New(&sorted))])).unwrap();
     let mut artifact = Vec::new();
     index().write(&mut artifact).unwrap();
 

@@ -76,7 +76,7 @@ fn rules(amended: bool) -> Rules {
     let parts = [("feed", 2, Kept::New(&sorted)), ("walled", 1, Kept::New(&walled)), ("rpz", 4, Kept::New(&rpz))];
     let (other, nothing) = (read(b"bad.test\nother.test"), Sorted::default());
     let before = [("feed", 2, Kept::New(&other)), ("walled", 0, Kept::New(&nothing)), ("rpz", 0, Kept::New(&nothing))];
-    let build = |parts: &[_]| Index::build(&Part::in_order(parts), &mut |_| ()).unwrap();
+    let build = |parts: &[_]| Index::build(&Part::in_order(parts)).unwrap();
     let index =
         if amended { build(&before).amended(&Part::in_order(&parts), 100).unwrap().unwrap() } else { build(&parts) };
     assert_eq!(index.is_amended(), amended);

@@ -92,7 +92,7 @@ pub fn sorted(names: &[String]) -> Sorted {
 /// An index of one feed.
 pub fn index(names: &[String]) -> Index {
     let sorted = sorted(names);
-    Index::build(&Part::in_order(&[("feed", sorted.len() as u64, Kept::New(&sorted))]), &mut |_| ()).unwrap()
+    Index::build(&Part::in_order(&[("feed", sorted.len() as u64, Kept::New(&sorted))])).unwrap()
 }
 
 /// One feed of these names.

@@ -223,9 +223,7 @@ fn artifact_open() {
     let many: String = (0..60).map(|number| format!("{}.example.com\n", char::from(b'0' + number))).collect();
     for (name, text) in [("empty", ""), ("some", names), ("wide", &many)] {
         let (one, two) = (read(text), read("example.org\nbad.example.com\n"));
-        let index =
-            Index::build(&Part::in_order(&[("one", 1, Kept::New(&one)), ("two", 2, Kept::New(&two))]), &mut |_| ())
-                .unwrap();
+        let index = Index::build(&Part::in_order(&[("one", 1, Kept::New(&one)), ("two", 2, Kept::New(&two))])).unwrap();
         let mut file = Vec::new();
         index.write(&mut file).unwrap();
         write("artifact_open", &format!("file-{name}"), &[&[0], &file[..]].concat());
@@ -242,7 +240,7 @@ fn artifact_open() {
     let zone = "bad.example.com CNAME .\nwww.example.net A 192.0.2.1\n*.example.org CNAME *.garden.example.\n24.0.2.0.192.rpz-ip CNAME .\n\
                 32.1.2.0.192.rpz-ip A 192.0.2.1\n32.zz.db8.2001.rpz-client-ip CNAME rpz-drop.\n";
     let (sorted, _) = read_text(zone.as_bytes(), TextFormat::Rpz, &Terms::default()).unwrap();
-    let index = Index::build(&Part::in_order(&[("zone", 6, Kept::New(&sorted))]), &mut |_| ()).unwrap();
+    let index = Index::build(&Part::in_order(&[("zone", 6, Kept::New(&sorted))])).unwrap();
     let mut file = Vec::new();
     index.write(&mut file).unwrap();
     write("artifact_open", "file-rpz", &[&[0], &file[..]].concat());

@@ -48,10 +48,7 @@ static GOOD: LazyLock<Vec<u8>> = LazyLock::new(|| {
             TextFormat::Rpz,
         ),
     ];
-    let index = Index::build(
-        &Part::in_order(&[("one", 2, Kept::New(&sorted[0])), ("two", 2, Kept::New(&sorted[1]))]),
-        &mut |_| (),
-    );
+    let index = Index::build(&Part::in_order(&[("one", 2, Kept::New(&sorted[0])), ("two", 2, Kept::New(&sorted[1]))]));
     let mut octets = Vec::new();
     index.unwrap().write(&mut octets).unwrap();
     octets

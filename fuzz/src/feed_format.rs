@@ -33,8 +33,7 @@ pub fn run(data: &[u8]) {
     let verbs = || sorted.iter().map(|(_, verbs)| verbs).chain(sorted.networks().map(|(.., verbs)| verbs));
     assert!(verbs().all(|verbs| says_something(&sorted, verbs)), "an entry that says nothing");
     if switches & 8 != 0 {
-        let index =
-            Index::build(&Part::in_order(&[("feed", report.entries, Kept::New(&sorted))]), &mut |_| ()).unwrap();
+        let index = Index::build(&Part::in_order(&[("feed", report.entries, Kept::New(&sorted))])).unwrap();
         assert!(index.keys() <= keys.len());
         let mut octets = Vec::new();
         index.write(&mut octets).unwrap();

@@ -110,7 +110,7 @@ pub fn run(data: &[u8]) {
     }
     let sorted: [Sorted; FEEDS] = entries.map(|entries| entries.finish().0);
     let sources: Vec<_> = sorted.iter().map(|sorted| ("feed", sorted.len() as u64, Kept::New(sorted))).collect();
-    let index = Index::build(&Part::in_order(&sources), &mut |_| ()).unwrap();
+    let index = Index::build(&Part::in_order(&sources)).unwrap();
     let [one, two, three, four] = &twins;
     agree(&index, &[one, two, three, four], &names, "built");
 
@@ -122,7 +122,7 @@ pub fn run(data: &[u8]) {
 
     let old = |place| Kept::Old(&opened, FeedId::new(place).unwrap());
     let sources = [("d", 1, old(3)), ("fresh", 1, Kept::New(&sorted[1])), ("a", 1, old(0)), ("a too", 1, old(0))];
-    let next = Index::build(&Part::in_order(&sources), &mut |_| ()).unwrap();
+    let next = Index::build(&Part::in_order(&sources)).unwrap();
     agree(&next, &[four, two, one, one], &names, "kept");
 
     let new = |place: usize, other: usize| Part {

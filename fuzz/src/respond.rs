@@ -56,7 +56,7 @@ fn policy() -> Policy {
     ];
     let sorted: Vec<Sorted> = feeds.iter().map(|&(_, text, format, ..)| read(text, format)).collect();
     let sources: Vec<_> = feeds.iter().zip(&sorted).map(|(feed, sorted)| (feed.0, 1, Kept::New(sorted))).collect();
-    let index = Index::build(&Part::in_order(&sources), &mut |_| ()).unwrap();
+    let index = Index::build(&Part::in_order(&sources)).unwrap();
     let garden = SinkConfig { cname: Garden::from_text("*.garden.example"), ..SinkConfig::default() };
     let configs = feeds
         .map(|(name, _, _, action, may_allow)| {

@@ -81,5 +81,5 @@ fn assemble_tier(
             return Ok(Some(Arc::new(amended)));
         }
     }
-    Index::build(&parts, &mut |_| ()).map(Arc::new).map(Some)
+    Index::build(&parts).map(Arc::new).map(Some)
 }

@@ -221,7 +221,7 @@ impl FeedSet {
                 Some(Part { id, name: &state.name, entries: state.figures.entries, source })
             })
             .collect();
-        Index::build(&parts, &mut |_| ()).map(Arc::new)
+        Index::build(&parts).map(Arc::new)
     }
 
     /// What works, but hardly as it was meant; `configs` by place.

@@ -3,10 +3,11 @@
 //! Never shows an indicator, save a name of the sample that everybody has.
 
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::table::{plain, thousands};
+use crate::config::reachable;
 
 /// What a started server is.
 #[derive(Debug, Clone, Default)]
@@ -117,15 +118,6 @@ fn list(addresses: &[SocketAddr]) -> String {
 /// The plural's ending.
 const fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
-}
-
-/// An address of this host at which a listener on `ip` answers.
-const fn reachable(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    }
 }
 
 #[cfg(test)]

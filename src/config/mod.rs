@@ -17,6 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 pub use fault::{FAULTS_MAX, Fault, Faults, Problem, ResolvFlaw, Warning};
+pub(crate) use resolv::reachable;
 
 use crate::index::FEEDS_MAX;
 use crate::name::Name;

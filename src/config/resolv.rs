@@ -39,8 +39,9 @@ pub(super) fn servers(text: &str, path: &Path) -> (Vec<SocketAddr>, Vec<Warning>
     (servers, warnings)
 }
 
-/// The C library takes the unspecified address for this host (resolv.conf(5) since the BSDs); a connected socket wants it said.
-const fn reachable(ip: IpAddr) -> IpAddr {
+/// This host's own address for the unspecified one: what listens there answers at, and what the C library takes it for (resolv.conf(5) since
+/// the BSDs).
+pub(crate) const fn reachable(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),

@@ -3,8 +3,9 @@
 //! Both are compared as an index would hold them, so that an entry its parent makes redundant is no difference. Streams over both; keeps
 //! nothing. Costs what building an index of both costs, but for the map.
 
-use super::build::{Ancestors, Cursor, cursors, networks_of};
+use super::ancestors::Ancestors;
 use super::record_sets::RecordSets;
+use super::sources::{Merge, gather_networks};
 use super::{BuildError, FeedId, Kept, Listing, Network, Side};
 
 /// How an entry differs.
@@ -39,35 +40,15 @@ pub fn changes(old: Kept<'_>, new: Kept<'_>, visit: &mut dyn FnMut(Change, Subje
     let sources = [(before, old.of()), (after, new.of())];
     let mut sets = RecordSets::default();
     let mut ancestors = Ancestors::default();
-    let mut cursors = cursors(&sources);
-    let (mut key, mut listings): (Vec<u8>, Vec<Listing>) = Default::default();
-    loop {
-        key.clear();
-        match cursors.iter().filter_map(Cursor::key).min() {
-            Some(least) => key.extend_from_slice(least),
-            None => break,
-        }
-        listings.clear();
-        for cursor in &mut cursors {
-            if cursor.key() == Some(&key) {
-                cursor.gather(&mut listings, &mut sets)?;
-                cursor.advance();
-            }
-        }
-        ancestors.admit(&key, &mut listings);
-        if let Some(change) = change(&listings, [before, after]) {
-            visit(change, Subject::Name(&key));
+    let mut merge = Merge::of(&sources);
+    while let Some((key, listings)) = merge.next(&mut sets)? {
+        ancestors.admit(key, listings);
+        if let Some(change) = change(listings, [before, after]) {
+            visit(change, Subject::Name(key));
         }
     }
-    let mut said: Vec<(Side, Network, Listing)> = Vec::new();
-    for (feed, source) in sources {
-        networks_of(source, &mut sets, &mut |side, network, verbs| {
-            if !verbs.is_silent() {
-                said.push((side, network, Listing { feed, verbs }));
-            }
-        })?;
-    }
-    said.sort_unstable_by_key(|(side, network, listing)| (*side, network.order(), listing.feed));
+    let mut said = gather_networks(&sources, &mut sets)?;
+    said.retain(|(.., listing)| !listing.verbs.is_silent());
     for same in said.chunk_by(|(a, b, _), (c, d, _)| (a, b) == (c, d)) {
         let listings: Vec<Listing> = same.iter().map(|&(.., listing)| listing).collect();
         if let (Some(change), Some(&(side, network, _))) = (change(&listings, [before, after]), same.first()) {
@@ -120,7 +101,7 @@ mod tests {
     }
 
     fn index(sorted: &Sorted) -> Index {
-        Index::build(&Part::in_order(&[("a", sorted.len() as u64, Kept::New(sorted))]), &mut |_| ()).unwrap()
+        Index::build(&Part::in_order(&[("a", sorted.len() as u64, Kept::New(sorted))])).unwrap()
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! Neither time nor a small change builds the map again. An entry that is past its end is taken out of the rows, which are few; what a feed has
 //! added, changed or dropped stands in a small overlay of the same form, until it has grown too large.
 
+mod ancestors;
 mod arena;
 mod artifact;
 mod build;
@@ -25,10 +26,11 @@ mod record_sets;
 mod records;
 mod rows;
 mod sound;
+mod sources;
 mod until;
 
 pub use artifact::{ARTIFACT_OCTETS_MAX, MAGIC, OpenError};
-pub use build::{BuildError, Kept, Part};
+pub use build::{BuildError, Part};
 pub use changes::{Change, Subject, changes};
 pub use entries::{Entries, EntriesError, Lines, Sorted};
 pub use layers::Listings;
@@ -37,6 +39,7 @@ pub use networks::{NETWORKS_MAX, Network, Side};
 pub use overlay::OVERLAY_ENTRIES_MAX;
 pub use record_sets::{DataId, RECORD_SET_OCTETS_MAX, RECORD_SETS_MAX, RECORD_TTL_SECS_MAX, RECORDS_OCTETS_MAX};
 pub use records::Record;
+pub use sources::Kept;
 pub use until::Until;
 
 /// The most feeds one index can hold: the bits of a `u128`, which is a tenant's mask.

@@ -240,7 +240,7 @@ fn the_index_says_what_a_naive_loop_says() {
         let mut sources = vec![part(0, "fresh", Kept::New(&fresh))];
         let kept = (1..feeds.len()).rev().map(|place| Kept::Old(&opened, FeedId::new(place).unwrap()));
         sources.extend(kept.enumerate().map(|(place, kept)| part(place + 1, "kept", kept)));
-        let next = Index::build(&sources, &mut |_| ()).unwrap();
+        let next = Index::build(&sources).unwrap();
         let mut next_twin = vec![fresh_twin];
         next_twin.extend(twin[1..].iter().rev().cloned());
         agree(&next, &next_twin, &mut rng, seed);
@@ -251,7 +251,7 @@ fn the_index_says_what_a_naive_loop_says() {
 pub(super) fn build(feeds: &[(Sorted, Feed)]) -> Index {
     let sources = feeds.iter().enumerate();
     let parts: Vec<_> = sources.map(|(place, (sorted, _))| part(place, "feed", Kept::New(sorted))).collect();
-    Index::build(&parts, &mut |_| ()).unwrap()
+    Index::build(&parts).unwrap()
 }
 
 /// The index, written and opened again.
@@ -282,7 +282,7 @@ fn what_has_ended_is_as_if_it_had_never_been() {
             agree(&opened, &left, &mut rng, seed);
             let kept =
                 (0..feeds.len()).map(|place| part(place, "kept", Kept::Old(&lapsed, FeedId::new(place).unwrap())));
-            let rebuilt = Index::build(&kept.collect::<Vec<_>>(), &mut |_| ()).unwrap();
+            let rebuilt = Index::build(&kept.collect::<Vec<_>>()).unwrap();
             agree(&rebuilt, &left, &mut rng, seed);
             assert_eq!(rebuilt.base.rows.iter().filter(|row| row.listings().is_empty()).count(), 0, "seed {seed}");
             // One hour after the other, in whichever form.
@@ -305,7 +305,7 @@ fn one_feed_of_several_is_their_union() {
         entries.finish().0
     };
     let (one, two) = (listed(&mut rng), listed(&mut rng));
-    let index = Index::build(&[part(0, "a", Kept::New(&one)), part(1, "b", Kept::New(&two))], &mut |_| ()).unwrap();
+    let index = Index::build(&[part(0, "a", Kept::New(&one)), part(1, "b", Kept::New(&two))]).unwrap();
     let id = |place| FeedId::new(place).unwrap();
     let names: Vec<_> = (0..300).map(|_| random_name(&mut rng)).collect();
     let addresses: Vec<_> = (0..100).map(|_| random_address(&mut rng)).collect();
@@ -333,7 +333,7 @@ fn one_feed_of_several_is_their_union() {
 fn a_damaged_artifact_is_refused() {
     let mut rng = StdRng::seed_from_u64(1);
     let (sorted, _) = random_feed(&mut rng);
-    let index = Index::build(&[part(3, "f", Kept::New(&sorted))], &mut |_| ()).unwrap();
+    let index = Index::build(&[part(3, "f", Kept::New(&sorted))]).unwrap();
     let mut good = Vec::new();
     index.write(&mut good).unwrap();
     for at in 0..good.len() {
@@ -346,7 +346,7 @@ fn a_damaged_artifact_is_refused() {
 
 #[test]
 fn unknown_sections_are_passed_over_unless_required() {
-    let index = Index::build(&[], &mut |_| ()).unwrap();
+    let index = Index::build(&[]).unwrap();
     let mut good = Vec::new();
     index.write(&mut good).unwrap();
     for (required, opens) in [(0_u32, true), (1, false)] {
@@ -367,7 +367,7 @@ fn a_written_file_is_private_and_whole() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("index.cenote");
-    let index = Index::build(&[], &mut |_| ()).unwrap();
+    let index = Index::build(&[]).unwrap();
     index.write_file(&path).unwrap();
     index.write_file(&path).unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

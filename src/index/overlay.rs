@@ -6,12 +6,14 @@
 
 use std::cmp::Ordering;
 
-use super::build::{Ancestors, Cursor, Form, Source, build_layer, cursors, networks_of};
+use super::ancestors::Ancestors;
+use super::build::{Form, build_layer};
 use super::entries::Sorted;
 use super::layers::{Keys, Layer};
 use super::record_sets::RecordSets;
 use super::rows::Row;
-use super::{BuildError, Entries, FeedId, Index, IndexedFeed, Kept, Listing, Network, Part, Side, Verbs};
+use super::sources::{Merge, Source, networks_of};
+use super::{BuildError, Entries, FeedId, Index, IndexedFeed, Kept, Network, Part, Side, Verbs};
 
 /// The most names and networks an overlay may have: as many as a small feed, which is built in milliseconds (a guess).
 pub const OVERLAY_ENTRIES_MAX: usize = 65_536;
@@ -42,7 +44,7 @@ impl Index {
         let others = self.feeds.iter().filter(|feed| changes.iter().all(|part| part.id != feed.id));
         let carried = others.filter_map(|feed| Some((feed.id, Source::Layers(self.overlay.as_ref()?, None, feed.id))));
         let sources: Vec<_> = fresh.chain(carried).collect();
-        let overlay = build_layer(&sources, Form::Overlay, &mut |_| ())?;
+        let overlay = build_layer(&sources, Form::Overlay)?;
         let fits = overlay.len() <= entries_max;
         let overlay = Some(overlay).filter(|overlay| overlay.len() > 0);
         Ok(fits.then(|| Self { base: self.base.clone(), overlay, feeds }))
@@ -60,7 +62,7 @@ impl Index {
             entries: *entries,
             source: Kept::Old(self, *id),
         });
-        Self::build(&kept.collect::<Vec<_>>(), &mut |_| ())
+        Self::build(&kept.collect::<Vec<_>>())
     }
 
     /// Whether there is an overlay.
@@ -84,45 +86,33 @@ impl Index {
 
 /// A feed's keys in order, without those that say nothing new.
 struct Canonical<'a> {
-    /// All of them; `None` for a feed that has none.
-    cursor: Option<Cursor<'a>>,
+    /// All of them.
+    merge: Merge<'a>,
     /// What stands above the key at hand.
     ancestors: Ancestors,
-    /// Room for what is said of one key.
-    listings: Vec<Listing>,
-    /// The key it stands at; meaningless when `verbs` is none.
-    key: Vec<u8>,
-    /// What is said of that key; `None`: no key is left.
+    /// What is said of the key it stands at; `None`: no key is left.
     verbs: Option<Verbs>,
 }
 
 impl<'a> Canonical<'a> {
     /// In front of the first key of `source`.
     fn of(id: FeedId, source: Source<'a>) -> Self {
-        let cursor = cursors(&[(id, source)]).pop();
-        Self { cursor, ancestors: Ancestors::default(), listings: Vec::new(), key: Vec::new(), verbs: None }
+        Self { merge: Merge::of(&[(id, source)]), ancestors: Ancestors::default(), verbs: None }
     }
 
     /// The key it stands at.
     fn key(&self) -> Option<&[u8]> {
-        self.verbs.map(|_| self.key.as_slice())
+        self.verbs.map(|_| self.merge.key())
     }
 
     /// Goes on to the next key; its records have their numbers in `sets`.
     fn advance(&mut self, sets: &mut RecordSets) -> Result<(), BuildError> {
         self.verbs = None;
-        let Some(cursor) = &mut self.cursor else { return Ok(()) };
-        while let Some(key) = cursor.key() {
-            self.key.clear();
-            self.key.extend_from_slice(key);
-            self.listings.clear();
-            cursor.gather(&mut self.listings, sets)?;
-            cursor.advance();
-            self.ancestors.admit(&self.key, &mut self.listings);
-            if let Some(listing) = self.listings.first() {
-                self.verbs = Some(listing.verbs);
-                return Ok(());
-            }
+        while self.verbs.is_none()
+            && let Some((key, listings)) = self.merge.next(sets)?
+        {
+            self.ancestors.admit(key, listings);
+            self.verbs = listings.first().map(|listing| listing.verbs);
         }
         Ok(())
     }
@@ -137,7 +127,7 @@ fn difference(base: &Layer, id: FeedId, source: Source<'_>, entries_max: usize) 
         let mut said = Vec::new();
         for row in base.rows.iter() {
             said.push(match own(row, id) {
-                Some(verbs) => Some(super::build::adopt(verbs, &base.body.sets, &mut entries.sets)?),
+                Some(verbs) => Some(super::sources::adopt(verbs, &base.body.sets, &mut entries.sets)?),
                 None => None,
             });
         }

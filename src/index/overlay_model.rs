@@ -100,7 +100,7 @@ fn an_overlay_says_what_one_index_built_anew_says() {
                 let same = fresh.amended(&kept, 0).unwrap();
                 assert!(same.is_some_and(|same| !same.is_amended()), "seed {seed}: nothing differs");
                 if rng.random_range(0..6) == 0 {
-                    index = Index::build(&kept, &mut |_| ()).unwrap();
+                    index = Index::build(&kept).unwrap();
                     grown += 1;
                 }
             }
@@ -127,7 +127,7 @@ fn an_overlay_on_disk_knows_its_base() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("overlay");
     let [one, two] = [0; 2].map(|_| random_feed(&mut rng).0);
-    let index = |name, sorted| Index::build(&[part(1, name, Kept::New(sorted))], &mut |_| ()).unwrap();
+    let index = |name, sorted| Index::build(&[part(1, name, Kept::New(sorted))]).unwrap();
     let base = index("a", &one);
     assert!(!base.write_overlay_file(&path).unwrap() && !path.exists(), "there is none");
     let amended = base.amended(&[part(1, "a", Kept::New(&two))], usize::MAX).unwrap().unwrap();
@@ -162,7 +162,7 @@ fn an_overlay_on_disk_knows_its_base() {
 fn an_overlay_is_only_over_feeds_that_are_there() {
     let mut rng = StdRng::seed_from_u64(3);
     let (one, two) = (random_feed(&mut rng).0, random_feed(&mut rng).0);
-    let index = Index::build(&[part(1, "a", Kept::New(&one))], &mut |_| ()).unwrap();
+    let index = Index::build(&[part(1, "a", Kept::New(&one))]).unwrap();
     for (place, name) in [(0, "a"), (1, "b")] {
         assert!(index.amended(&[part(place, name, Kept::New(&two))], usize::MAX).unwrap().is_none(), "{place} {name}");
     }

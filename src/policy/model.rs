@@ -208,7 +208,7 @@ fn the_judge_says_what_a_naive_loop_says() {
             let other = |place: usize| amends[place].then(|| Kept::New(&others[place]));
             let before =
                 parts.iter().map(|part| Part { source: other(part.id.index()).unwrap_or(part.source), ..*part });
-            let base = Index::build(&before.collect::<Vec<_>>(), &mut |_| ()).unwrap();
+            let base = Index::build(&before.collect::<Vec<_>>()).unwrap();
             Arc::new(base.amended(parts, usize::MAX).unwrap().unwrap())
         };
         let indexes = [build(&parts[..apart]), build(&parts[apart..])];

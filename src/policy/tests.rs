@@ -50,7 +50,7 @@ fn policy_in(feeds: &[Feed<'_>], place: Place) -> Policy {
             source: Kept::New(sorted),
         })
         .collect();
-    let build = |parts: &[Part<'_>]| Arc::new(Index::build(parts, &mut |_| ()).unwrap());
+    let build = |parts: &[Part<'_>]| Arc::new(Index::build(parts).unwrap());
     let (even, odd): (Vec<Part<'_>>, Vec<_>) = parts.iter().partition(|part| part.id.index() % 2 == 0);
     let nothing = Sorted::default();
     let indexes = match place {

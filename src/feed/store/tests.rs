@@ -9,7 +9,7 @@ fn index(name: &[u8]) -> Arc<Index> {
     entries.push(name, Verbs::subtree(Verb::Listed), false).unwrap();
     let (sorted, _) = entries.finish();
     let part = Part { id: FeedId::new(0).unwrap(), name: "a", entries: 1, source: From::New(&sorted) };
-    Arc::new(Index::build(&[part], &mut |_| ()).unwrap())
+    Arc::new(Index::build(&[part]).unwrap())
 }
 
 fn feed(pinned: bool) -> KeptFeed {
