@@ -1,11 +1,12 @@
-//! The addresses an [`Answer`] gives: of its A and AAAA records, and the hints of its SVCB and HTTPS records (RFC 9460 §7.3).
+//! The addresses an [`Answer`] gives: of its A and AAAA records, and the hints of its SVCB and HTTPS records (RFC 9460 §7.3) with the addresses
+//! beside those.
 //!
 //! Read where they lie, when a policy asks; nothing is kept for it.
 
 use std::net::IpAddr;
 
 use super::Answer;
-use crate::wire::{rtype, u16_at};
+use crate::wire::{Section, rtype, u16_at};
 
 /// SvcParamKey of `ipv4hint` (RFC 9460 §14.3.2).
 const IPV4_HINT: u16 = 4;
@@ -15,9 +16,12 @@ const IPV6_HINT: u16 = 6;
 const POINTER: u8 = 0xc0;
 
 impl Answer {
-    /// The addresses in the answer section, in its order; an IPv4-mapped one as IPv4.
+    /// The addresses in the answer section, in its order, an IPv4-mapped one as IPv4; behind SVCB and HTTPS records also those in the additional
+    /// section, which clients use as they use hints (RFC 9460 §4.2).
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        self.answer_records().flat_map(|(rtype, rdata)| {
+        let of_services = self.records(Section::Answer).any(|(rtype, _)| matches!(rtype, rtype::SVCB | rtype::HTTPS));
+        let beside = of_services.then(|| self.records(Section::Additional)).into_iter().flatten();
+        self.records(Section::Answer).chain(beside).flat_map(|(rtype, rdata)| {
             let (four, sixteen) = match rtype {
                 rtype::A => (rdata, &[][..]),
                 rtype::AAAA => (&[][..], rdata),
@@ -79,8 +83,12 @@ mod tests {
             let octets = reply(&asked, 0, sections, &opt(0, None), 1);
             let answer = Answer::from_reply(&octets, 0, &Config::default()).unwrap();
             let got: Vec<String> = answer.addresses().map(|address| address.to_string()).collect();
-            assert_eq!(got, ["192.0.2.1", "10.0.0.2", "10.0.0.3", "fd00::1", "10.0.0.1"], "{target:?}");
+            let want = ["192.0.2.1", "10.0.0.2", "10.0.0.3", "fd00::1", "10.0.0.1", "192.0.2.1"];
+            assert_eq!(got, want, "the additional section's too, behind a service: {target:?}");
         }
+        let octets = reply(&asked, 0, [&[four], &[], &[six]], &opt(0, None), 1);
+        let answer = Answer::from_reply(&octets, 0, &Config::default()).unwrap();
+        assert_eq!(answer.addresses().count(), 1, "no service: the answer section's alone");
         for odd in [&b"\0\x01\0\0\x04\0\x08\x0a\0\0\x02"[..], b"\0\x01\0\0\x04\0", b"\0\x01\0"] {
             let octets = reply(&asked, 0, [&[(rtype::HTTPS, 60, odd)], &[], &[]], &[], 0);
             assert_eq!(Answer::from_reply(&octets, 0, &Config::default()).unwrap().addresses().count(), 0, "{odd:?}");

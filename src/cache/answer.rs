@@ -9,11 +9,17 @@ use super::secs;
 use crate::name::NameRef;
 use crate::wire::{Ede, Query, Rcode, ReplyFlags, Section, Writer, u16_at, u32_at};
 
+/// The kind of a target of CNAME or DNAME.
+pub(super) const ALIAS: u8 = 0;
+/// The kind of a target of SVCB or HTTPS.
+pub(super) const SERVICE: u8 = 1;
+
 /// A reply as an upstream gave it, its OPT taken out.
 pub struct Answer {
     /// What it says and where its parts lie.
     pub(super) layout: Layout,
-    /// Records; behind them each TTL's place in them (`u16`, ascending); behind those the targets' names. One allocation.
+    /// Records; behind them each TTL's place in them (`u16`, ascending); behind those the targets: an octet for the kind, the name. One
+    /// allocation.
     pub(super) octets: Box<[u8]>,
     /// When it came, seconds since the process started.
     pub(super) stored_secs: u32,
@@ -40,6 +46,14 @@ pub(super) struct Layout {
     pub(super) records_end: usize,
     /// Where the targets start.
     pub(super) targets_at: usize,
+}
+
+/// A name that an answer leads to.
+pub struct Target<'a> {
+    /// The name. It has no `Debug`: somebody asked for what leads there.
+    pub name: NameRef<'a>,
+    /// Whether it is one of several ways on, of an SVCB or HTTPS record; else all that follows comes from it (CNAME, DNAME).
+    pub is_service: bool,
 }
 
 /// What [`Answer::write`] wrote.
@@ -84,12 +98,13 @@ impl Answer {
     }
 
     /// The targets of the answer section's CNAME, DNAME, SVCB and HTTPS records, in its order: other names the policy has a say in.
-    pub fn targets(&self) -> impl Iterator<Item = NameRef<'_>> {
+    pub fn targets(&self) -> impl Iterator<Item = Target<'_>> {
         let mut rest = self.octets.get(self.layout.targets_at..).unwrap_or_default();
         std::iter::from_fn(move || {
-            let name = NameRef::read(rest).ok()?;
-            rest = rest.get(name.wire().len()..).unwrap_or_default();
-            Some(name)
+            let (kind, named) = rest.split_first()?;
+            let name = NameRef::read(named).ok()?;
+            rest = named.get(name.wire().len()..).unwrap_or_default();
+            Some(Target { name, is_service: *kind == SERVICE })
         })
     }
 
@@ -191,10 +206,15 @@ impl Answer {
         places.chunks_exact(2).filter_map(|pair| u16_at(pair, 0)).map(usize::from)
     }
 
-    /// The answer section's records of any class: type and RDATA.
-    pub(super) fn answer_records(&self) -> impl Iterator<Item = (u16, &[u8])> {
-        let [answers, ..] = self.layout.counts;
-        self.ttl_places().take(usize::from(answers)).filter_map(|ttl_at| {
+    /// A section's records of any class: type and RDATA.
+    pub(super) fn records(&self, section: Section) -> impl Iterator<Item = (u16, &[u8])> {
+        let before = match section {
+            Section::Answer => 0,
+            Section::Authority => self.count(Section::Answer),
+            Section::Additional => self.count(Section::Answer) + self.count(Section::Authority),
+        };
+        let places = self.ttl_places().skip(usize::from(before)).take(usize::from(self.count(section)));
+        places.filter_map(|ttl_at| {
             // RFC 1035 §4.1.3: TYPE and CLASS in front of the TTL, RDLENGTH and RDATA behind it.
             let rtype = u16_at(&self.octets, ttl_at.checked_sub(4)?)?;
             let length = usize::from(u16_at(&self.octets, ttl_at + 4)?);

@@ -13,7 +13,7 @@ mod shared;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use answer::{Answer, Written};
+pub use answer::{Answer, Target, Written};
 pub use config::Config;
 pub(crate) use key::Carried;
 pub use key::{Key, Seed};

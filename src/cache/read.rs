@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 
 use hickory_proto::op::Message;
 
-use super::answer::{Answer, Layout};
+use super::answer::{ALIAS, Answer, Layout, SERVICE};
 use super::{Config, secs};
 use crate::name::Name;
 use crate::wire::{
@@ -91,7 +91,7 @@ struct Survey<'r> {
     lifetime_secs: u32,
     /// What an SOA in the authority section is kept for; its TTL becomes this.
     negative_ttl_secs: Option<u32>,
-    /// Targets, uncompressed, one behind the other.
+    /// Targets, uncompressed, one behind the other, each with its kind in front.
     targets: Vec<u8>,
 }
 
@@ -199,7 +199,7 @@ struct Walk {
     answered: bool,
     /// How many targets.
     targets_count: usize,
-    /// The targets.
+    /// The targets, each with its kind in front.
     targets: Vec<u8>,
 }
 
@@ -231,14 +231,14 @@ impl Walk {
             // RFC 2931 §3: a SIG(0) covers type 0.
             rtype::SIG if u16_at(reply, record.rdata.start) == Some(0) => return Err(AnswerError::Signed),
             rtype::CNAME | rtype::DNAME if is_answer => {
-                let next = self.take_target(reply, record.rdata.start)?;
+                let next = self.take_target(ALIAS, reply, record.rdata.start)?;
                 if next != record.end {
                     return Err(RecordsError::Truncated.into());
                 }
             }
             // RFC 9460 §2.2: SvcPriority, TargetName, SvcParams.
             rtype::SVCB | rtype::HTTPS if is_answer => {
-                let next = self.take_target(reply, record.rdata.start + 2)?;
+                let next = self.take_target(SERVICE, reply, record.rdata.start + 2)?;
                 if next > record.end {
                     return Err(RecordsError::Truncated.into());
                 }
@@ -283,7 +283,7 @@ impl Walk {
 
     /// Takes in the target whose name is at `at`; gives where it ends. The root is none: it stands for the owner itself, or for nothing
     /// (RFC 9460 §2.5).
-    fn take_target(&mut self, reply: &[u8], at: usize) -> Result<usize, AnswerError> {
+    fn take_target(&mut self, kind: u8, reply: &[u8], at: usize) -> Result<usize, AnswerError> {
         let (target, next) = expand_name(reply, at)?;
         if target == Name::ROOT {
             return Ok(next);
@@ -292,6 +292,7 @@ impl Walk {
             return Err(AnswerError::TooManyTargets);
         }
         self.targets_count += 1;
+        self.targets.push(kind);
         self.targets.extend_from_slice(target.wire());
         Ok(next)
     }
@@ -392,9 +393,9 @@ mod tests {
         let dname: Scripted<'_> = (rtype::DNAME, 60, b"\x03net\0");
         let octets = reply(&asked, 0, [&[dname, cname], &[], &[cname]], &opt(0, None), 1);
         let answer_of = answer(&octets, &Config::default()).unwrap();
-        let targets: Vec<_> = answer_of.targets().map(|name| name.wire().to_vec()).collect();
+        let targets: Vec<_> = answer_of.targets().map(|target| target.name.wire().to_vec()).collect();
         assert_eq!(targets, [&b"\x03net\0"[..], b"\x01b\x07example\0"], "the answer section's alone, in order");
-        assert!(answer_of.has_targets());
+        assert!(answer_of.has_targets() && answer_of.targets().all(|target| !target.is_service));
         let many = reply(&asked, 0, [&vec![cname; TARGETS_MAX + 1], &[], &[]], &[], 0);
         assert_eq!(answer(&many, &Config::default()).unwrap_err(), AnswerError::TooManyTargets);
         let cut = reply(&asked, 0, [&[(rtype::CNAME, 60, b"\x01b\xc0\x0e!")], &[], &[]], &[], 0);
@@ -407,7 +408,8 @@ mod tests {
         let targets = |rdata: &[u8]| {
             let octets = reply(&asked, 0, [&[(rtype::HTTPS, 60, rdata), (rtype::SVCB, 60, rdata)], &[], &[]], &[], 0);
             let answer = answer(&octets, &Config::default())?;
-            Ok::<_, AnswerError>(answer.targets().map(|name| name.wire().to_vec()).collect::<Vec<_>>())
+            assert!(answer.targets().all(|target| target.is_service));
+            Ok::<_, AnswerError>(answer.targets().map(|target| target.name.wire().to_vec()).collect::<Vec<_>>())
         };
         let alias = b"\0\0\x03cdn\x03net\0";
         let service = b"\0\x01\x03cdn\x03net\0\0\x01\0\x03\x02h2";

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::log::Level;
-use crate::name::{Name, NameError};
+use crate::name::Name;
 
 /// A DNS sinkhole for vetted threat indicators: sinks listed names, forwards and caches the rest, counts only in aggregate.
 #[derive(Debug, Parser)]
@@ -63,7 +63,7 @@ pub(super) struct OptionalConfig {
 #[derive(Debug, Args)]
 pub(super) struct Explain {
     /// The name.
-    #[arg(value_parser = name)]
+    #[arg(value_parser = Name::from_written)]
     pub(super) name: Name,
     /// The client that would ask.
     #[arg(long, value_name = "IP")]
@@ -168,15 +168,6 @@ pub(super) struct Feeds {
     pub(super) socket: Socket,
 }
 
-/// A name as a person writes it.
-fn name(text: &str) -> Result<Name, NameError> {
-    if text.is_ascii() {
-        return Name::from_text(text.as_bytes());
-    }
-    let ascii = idna::domain_to_ascii(text).map_err(|_| NameError::Character)?;
-    Name::from_text(ascii.as_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -226,10 +217,5 @@ mod tests {
             let words = std::iter::once("cenote").chain(line.split_ascii_whitespace());
             assert_eq!(Line::try_parse_from(words).map_err(|error| error.kind()).err(), want, "{line}");
         }
-    }
-
-    #[test]
-    fn a_unicode_name_is_turned_into_a_labels() {
-        assert_eq!(name("B\u{fc}cher.example").unwrap().reveal().to_string(), "xn--bcher-kva.example");
     }
 }

@@ -160,7 +160,7 @@ pub(super) fn zone(
     let filed = "the path of a zone file";
     // The root as one's own zone would answer every name there is.
     let apex = if section.has("name") {
-        section.text("name", named, |text| Name::from_text(text.as_bytes()).ok().filter(|name| *name != Name::ROOT))
+        section.text("name", named, |text| Name::from_written(text).ok().filter(|name| *name != Name::ROOT))
     } else {
         section.missing("name", named)
     };
@@ -187,12 +187,23 @@ pub(super) fn special_names(section: &mut Section<'_, '_>) -> (bool, Vec<Name>) 
     )
 }
 
+/// What [`domain`] takes.
+pub(super) const DOMAIN: &str = "a name, as \"example.com\" or \"*.example.com\", which both mean it and all below it";
+
+/// A name that stands for itself and all below it, as a list of names has it; nothing that only looks like one: a URL, an address, a rule.
+pub(super) fn domain(text: &str) -> Option<Name> {
+    let text = text.strip_prefix("*.").or_else(|| text.strip_prefix('.')).unwrap_or(text);
+    let usual = |letter: char| letter.is_alphanumeric() || !letter.is_ascii() || "-_.".contains(letter);
+    if !text.chars().all(usual) || text.parse::<IpAddr>().is_ok() {
+        return None;
+    }
+    Name::from_written(text).ok().filter(|name| *name != Name::ROOT)
+}
+
 /// `[rebinding]`: the names that may have addresses of the inside; `None` if answers are not looked at.
 pub(super) fn rebinding(section: &mut Section<'_, '_>) -> Option<Vec<Name>> {
     let protect = or(section.value("protect", "true or false"), false);
-    let expected = "a zone's name, as \"corp.example\"";
-    let allow =
-        section.list("allow", expected, 0..=zone::Config::ZONES_MAX, |text| Name::from_text(text.as_bytes()).ok());
+    let allow = section.list("allow", DOMAIN, 0..=zone::Config::ZONES_MAX, domain);
     let allow = allow.map_or_else(Vec::new, |list| list.value.into_iter().map(|item| item.value).collect());
     protect.then_some(allow)
 }

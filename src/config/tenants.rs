@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 
 use super::reader::{Placed, Section};
-use super::rooms::{WORD, network, or, word};
+use super::rooms::{DOMAIN, WORD, domain, network, or, word};
 use super::sinkholes::sinkhole;
 use crate::index::{FEEDS_MAX, FeedId};
 use crate::name::Name;
@@ -167,12 +167,7 @@ impl<'r> Reader<'r> {
 
 /// `allow` and `deny`.
 fn own_names(section: &mut Section<'_, '_>) -> (Vec<Name>, Vec<Name>) {
-    let expected = "a name below the root, as \"example.com\"";
-    let mut list = |key| {
-        section.list(key, expected, 0..=OWN_NAMES_MAX, |text| {
-            Name::from_text(text.as_bytes()).ok().filter(|name| *name != Name::ROOT)
-        })
-    };
+    let mut list = |key| section.list(key, DOMAIN, 0..=OWN_NAMES_MAX, domain);
     let (allow, deny) = (list("allow"), list("deny"));
     let key = |placed: &Placed<Name>| placed.value.key().ok().map(|key| key.as_bytes().to_vec());
     let allowed: HashSet<_> = allow.iter().flat_map(|list| &list.value).filter_map(key).collect();
@@ -210,7 +205,7 @@ mod tests {
     fn all_that_a_tenant_may_have() {
         let settings = tenants(
             "[[tenant]]\nname = 'one'\nsector = 'energy'\nnetworks = ['10.1.2.3/8', '::ffff:192.0.2.0/120', '2001:db8::1']\n\
-             listeners = ['[::1]:1053']\nfeeds = ['b', 'a']\nallow = ['x.example']\ndeny = ['y.example', 'z.example']\n\
+             listeners = ['[::1]:1053']\nfeeds = ['b', 'a']\nallow = ['x.example']\ndeny = ['*.y.example', 'münchen.example']\n\
              action = 'observe'\nbefore-load = 'open'\nfigures = 'sector'\nsinkhole = { ipv4 = '192.0.2.1' }\nupstream-group = 'eu'\n\
              [[tenant]]\nname = 'default'\nfeeds = []",
         )
@@ -221,6 +216,8 @@ mod tests {
         let feeds: Vec<usize> = one.feeds.iter().flatten().map(|feed| feed.index()).collect();
         assert_eq!((one.listeners.as_slice(), feeds.as_slice()), (&[1][..], &[1, 0][..]));
         assert_eq!((one.allow.len(), one.deny.len(), one.action), (1, 2, Some(Action::Observe)));
+        let deny: Vec<String> = one.deny.iter().map(|name| name.reveal().to_string()).collect();
+        assert_eq!(deny, ["y.example", "xn--mnchen-3ya.example"], "a wildcard's own name too");
         assert_eq!((one.before_load, one.figures), (BeforeLoad::Open, Figures::Sector));
         assert_eq!(one.upstream_group.as_deref(), Some("eu"));
         assert_eq!(one.sink.as_ref().map(|sink| sink.ipv4), Some(Some([192, 0, 2, 1].into())));
@@ -286,11 +283,15 @@ mod tests {
                 &[(3, "tenant[0].networks[0]", "no network"), (4, "tenant[0].listeners[0]", "no listener")],
             ),
             (
-                "[[tenant]]\nname = 't'\nnetworks = ['10.0.0.0/8']\nallow = ['a.example', '.', 'a..b']\n\
+                "[[tenant]]\nname = 't'\nnetworks = ['10.0.0.0/8']\nallow = ['a.example', '.', 'a..b', 'http://c.example/', '192.0.2.1', '=d.example', '10.0.0.0/8']\n\
                  deny = ['b.example', 'A.Example']\naction = 'passthru'\nbefore-load = 'shut'\nfigures = 'sector'\nfeed = 'a'\nupstream-group = 'us'",
                 &[
-                    (4, "tenant[0].allow[1]", "a name below the root"),
-                    (4, "tenant[0].allow[2]", "a name below the root"),
+                    (4, "tenant[0].allow[1]", "a name, as"),
+                    (4, "tenant[0].allow[2]", "a name, as"),
+                    (4, "tenant[0].allow[3]", "a name, as"),
+                    (4, "tenant[0].allow[4]", "a name, as"),
+                    (4, "tenant[0].allow[5]", "a name, as"),
+                    (4, "tenant[0].allow[6]", "a name, as"),
                     (5, "tenant[0].deny[1]", "not in allow as well"),
                     (6, "tenant[0].action", "one of sinkhole, nxdomain"),
                     (7, "tenant[0].before-load", "one of servfail, open"),

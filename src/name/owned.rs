@@ -36,6 +36,18 @@ impl Name {
         Ok(name)
     }
 
+    /// Reads a name as a person writes it: presentation format, or Unicode, which becomes A-labels (UTS 46).
+    ///
+    /// # Errors
+    /// [`NameError`].
+    pub fn from_written(text: &str) -> Result<Self, NameError> {
+        if text.is_ascii() {
+            return Self::from_text(text.as_bytes());
+        }
+        let ascii = idna::domain_to_ascii(text).map_err(|_| NameError::Character)?;
+        Self::from_text(ascii.as_bytes())
+    }
+
     /// Takes one label and its dot off the front of `text`, appends it, and returns what is left.
     fn push_label<'t>(&mut self, text: &'t [u8]) -> Result<&'t [u8], NameError> {
         let start = usize::from(self.length);
@@ -203,6 +215,14 @@ impl std::fmt::Display for Revealed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_unicode_name_is_turned_into_a_labels() {
+        let written = |text| Name::from_written(text).map(|name| name.reveal().to_string());
+        assert_eq!(written("B\u{fc}cher.example").unwrap(), "xn--bcher-kva.example");
+        assert_eq!(written("www.example.").unwrap(), "www.example");
+        assert!(written("\u{fffd}.example").is_err());
+    }
 
     #[test]
     fn a_key_is_the_name_it_was_made_of() {

@@ -148,7 +148,7 @@ impl Responder {
             return reply.into();
         }
         let decision = judge.query(&query.qname);
-        self.count_observed(judge, decision.observed);
+        self.count_observed(judge, decision.observed, 0);
         let allowed = match decision.verdict {
             Verdict::Sunk { by, action, records } => return self.sink(&mut turn, by, action, records).into(),
             Verdict::Allowed(by) => {
@@ -292,25 +292,34 @@ impl Responder {
     /// has looked before and found that no feed lists anything in it, and a look at the tenant's own names if it has any.
     fn objection<'t>(&self, turn: &Turn<'t, '_>, answer: &Answer) -> Option<Objection<'t>> {
         let (generation, judge) = (turn.rules.generation, turn.judge);
-        if answer.is_cleared(generation) && !judge.minds(answer.targets()) {
+        if answer.is_cleared(generation) && !judge.minds(answer.targets().map(|target| target.name)) {
             return None;
         }
-        let (mut observed, mut listed) = (0, false);
-        let stages = answer.targets().map(|target| judge.target(&target));
-        let stages = stages.chain(std::iter::once_with(|| judge.addresses(|| answer.addresses())));
-        let mut verdict = Verdict::Unlisted;
-        for decision in stages {
+        let (mut observed, mut listed, mut verdict) = (0, false, Verdict::Unlisted);
+        let stages = answer.targets().map(|target| (judge.target(&target.name), target.is_service));
+        let stages = stages.chain(std::iter::once_with(|| (judge.addresses(|| answer.addresses()), false)));
+        for (decision, is_service) in stages {
             observed |= decision.observed;
             listed |= decision.listed;
-            verdict = decision.verdict;
-            if verdict != Verdict::Unlisted {
-                break;
+            match decision.verdict {
+                Verdict::Unlisted => {}
+                // One of several ways on: that it may be gone clears neither the others nor what its record says itself.
+                Verdict::Allowed(_) if is_service => {}
+                decided => {
+                    verdict = decided;
+                    break;
+                }
             }
         }
-        self.count_observed(judge, observed);
+        if observed != 0 {
+            self.count_observed(judge, observed, judge.query(&turn.query.qname).observed);
+        }
         match verdict {
             Verdict::Sunk { by, action, records } => return Some(Objection::Listed { by, action, records }),
-            Verdict::Allowed(_) => return None,
+            Verdict::Allowed(by) => {
+                self.count_decision(by, Action::Passthru);
+                return None;
+            }
             Verdict::Unlisted => {}
         }
         if turn.rules.rebinding.refuses(&turn.query.qname, answer.addresses()) {
@@ -443,14 +452,16 @@ impl Responder {
         }
     }
 
-    /// Counts feeds that only observe.
+    /// Counts feeds that only observe, a query once each: not those that did so `before`.
     #[inline]
-    fn count_observed(&self, judge: &Judge<'_>, mut feeds: u128) {
+    fn count_observed(&self, judge: &Judge<'_>, feeds: u128, before: u128) {
         if feeds != 0
+            && before == 0
             && let Some(account) = self.account(judge)
         {
             account.observed.bump();
         }
+        let mut feeds = feeds & !before;
         while feeds != 0 {
             self.shard.feed_hits(feeds.trailing_zeros() as usize, Action::Observe as usize).bump();
             feeds &= feeds - 1;

@@ -6,7 +6,7 @@
 //! | `alias2-a-b`, `alias3-a-b` | a CNAME to `alias-a-b`, or `alias2-a-b`, and so on |
 //! | `held-a-b` | the same as `alias-a-b`, at [`Upstream::release`] |
 //! | `service-a-b` | an HTTPS or SVCB whose target is `a.b`, to whoever asks for one; any other name's has the owner itself |
-//! | `inside` | an address of the inside, 10.0.0.1, or an HTTPS that hints at it |
+//! | `inside`, anywhere | an address of the inside, 10.0.0.1, or an HTTPS that hints at it |
 //! | `nx`, `nodata` | NXDOMAIN, or no record; with a SOA of 60 s |
 //! | `servfail` | SERVFAIL, EDE 6 with a text |
 //! | `tc` | TC over UDP, the answer over TCP |
@@ -269,7 +269,7 @@ impl Asked {
             (owner, name) = (wire(&target), target);
         }
         let IpAddr::V4(honest) = ADDRESS else { unreachable!() };
-        let inside = name.starts_with("inside.");
+        let inside = name.split('.').any(|label| label == "inside");
         let first = if inside { Ipv4Addr::new(10, 0, 0, 1) } else { honest };
         let hint = if inside { &b"\0\x04\0\x04\x0a\0\0\x01"[..] } else { &[] };
         records.extend((0..count).map(|place| {
