@@ -7,7 +7,7 @@ use super::loading::Next;
 use crate::feed::{self, Format, KeptFeed, Reason, Report, Rule, Stat};
 use crate::index::{BuildError, FeedId, Index, Kept, Part, Sorted, Until, Verb, Verbs};
 use crate::metrics::FeedFigures;
-use crate::policy::{Action, FeedConfig};
+use crate::policy::{Action, FeedConfig, TenantConfig};
 
 /// One feed in force.
 #[derive(Debug, Clone)]
@@ -224,32 +224,37 @@ impl FeedSet {
         Index::build(&parts).map(Arc::new)
     }
 
-    /// What works, but hardly as it was meant; `configs` by place.
+    /// What works, but hardly as it was meant; `configs` by place, and what `tenants` make of them.
     #[must_use]
-    pub fn notes(&self, configs: &[FeedConfig]) -> Vec<String> {
+    pub fn notes(&self, configs: &[FeedConfig], tenants: &[TenantConfig]) -> Vec<String> {
         let mut notes = Vec::new();
-        let states = self.states.iter().zip(configs);
-        for (state, policy) in states {
+        for (place, (state, policy)) in self.states.iter().zip(configs).enumerate() {
             let name = &policy.name;
             let Tally { allows, exact, exact_nxdomain } = state.tally;
             if allows > 0 && !policy.may_allow {
-                notes.push(format!("feed {name}: {allows} passthru entries are ignored: it has no may-allow"));
+                notes.push(format!("feed {name}: passthru entries ignored, for it has no may-allow: {allows}"));
             }
+            let of_tenant = |tenant: &TenantConfig| {
+                let has_it = tenant.feeds.as_ref().is_none_or(|feeds| feeds.iter().any(|feed| feed.index() == place));
+                has_it && tenant.action == Some(Action::Nxdomain)
+            };
             let alone = match policy.action {
-                None => exact_nxdomain,
+                Some(Action::Observe | Action::Passthru) => 0,
                 Some(Action::Nxdomain) => exact,
+                _ if tenants.iter().any(of_tenant) => exact,
+                None => exact_nxdomain,
                 Some(_) => 0,
             };
             if alone > 0 {
                 notes.push(format!(
-                    "feed {name}: {alone} names are answered NXDOMAIN and what is below them is not: caches may take all of it for gone \
-                     (RFC 8020); nodata does not spread"
+                    "feed {name}: names answered NXDOMAIN while what is below them is not: {alone}; caches may take all of it for gone \
+                     (RFC 8020), nodata does not spread"
                 ));
             }
             let hosting = state.report.as_ref().map_or(0, |report: &Report| report.private_suffixes);
             if hosting > 0 {
                 notes.push(format!(
-                    "feed {name}: {hosting} entries are whole hosting domains (private section of the Public Suffix List)"
+                    "feed {name}: entries that are whole hosting domains (private section of the Public Suffix List): {hosting}"
                 ));
             }
         }

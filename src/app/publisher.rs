@@ -421,7 +421,7 @@ impl Publisher {
     /// What works in this generation, but hardly as it was meant.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.settings.warnings.iter().map(ToString::to_string).collect();
-        notes.extend(self.feeds.iter().flat_map(|set| set.notes(&self.settings.policy_feeds)));
+        notes.extend(self.feeds.iter().flat_map(|set| set.notes(&self.settings.policy_feeds, &self.settings.tenants)));
         notes
     }
 

@@ -54,7 +54,10 @@ impl House for Cenote {
 
     fn check(&self, settings: &Settings) -> Result<Checked, Vec<Failed>> {
         let feeds = app::check(settings, &mut |_, _, _| ())?;
-        Ok(Checked { feeds: feeds.states.iter().map(feed_lines).collect(), notes: feeds.notes(&settings.policy_feeds) })
+        Ok(Checked {
+            feeds: feeds.states.iter().map(feed_lines).collect(),
+            notes: feeds.notes(&settings.policy_feeds, &settings.tenants),
+        })
     }
 
     fn explain(&self, whom: Asked<'_>, name: &Name, client: Option<IpAddr>) -> Result<Explanation, Failed> {

@@ -1,9 +1,8 @@
-//! What is wrong with a configuration ([`Faults`], every one in one pass), and what is merely odd ([`Warning`]).
+//! What is wrong with a configuration ([`Faults`]), every one in one pass.
 //!
 //! A fault shows the operator's own text, cut short; it must never show a line of a feed.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// The most faults that are kept; the rest are counted. Three screens of them are as good as more.
@@ -120,63 +119,6 @@ impl fmt::Display for Faults {
         }
         Ok(())
     }
-}
-
-/// Something that works, but hardly as it was meant.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Warning {
-    /// Nothing would be sunk.
-    #[error("no [[feed]] is set: nothing is sunk")]
-    NoFeed,
-    /// Nothing would be forwarded.
-    #[error("upstream.servers names no other server: names that are not listed get SERVFAIL; set upstream.servers")]
-    NoUpstream,
-    /// Nothing would be forwarded for a group.
-    #[error("upstream-group {group} names no other server: names that are not listed get SERVFAIL from it")]
-    NoGroupUpstream {
-        /// The group's name.
-        group: String,
-    },
-    /// An upstream is this very server; asking it would go round for ever.
-    #[error("upstream {upstream} is left out: this server listens there (server.listen {listen})")]
-    OwnAddress {
-        /// The upstream.
-        upstream: SocketAddr,
-        /// The listener that would receive what is sent there.
-        listen: SocketAddr,
-    },
-    /// The system's list of name servers cannot be read.
-    #[error("{}: cannot be read: {kind}", .path.display())]
-    ResolvUnreadable {
-        /// The list.
-        path: PathBuf,
-        /// Why.
-        kind: std::io::ErrorKind,
-    },
-    /// A name server of the system's that cannot be asked.
-    #[error("{}:{line}: name server left out: {why}", .path.display())]
-    ResolvLine {
-        /// The list.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// Why.
-        why: ResolvFlaw,
-    },
-}
-
-/// Why a `nameserver` line is left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ResolvFlaw {
-    /// A link-local address that names its interface.
-    #[error("an address with a zone (%interface) is not supported")]
-    Scoped,
-    /// No address.
-    #[error("expected an IP address")]
-    NoAddress,
-    /// One more than [`GROUP_SERVERS_MAX`](crate::forward::GROUP_SERVERS_MAX).
-    #[error("expected at most {} name servers", crate::forward::GROUP_SERVERS_MAX)]
-    TooMany,
 }
 
 #[cfg(test)]

@@ -11,13 +11,15 @@ mod rooms;
 mod sinkholes;
 mod tenants;
 mod upstreams;
+mod warning;
 
 use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-pub use fault::{FAULTS_MAX, Fault, Faults, Problem, ResolvFlaw, Warning};
+pub use fault::{FAULTS_MAX, Fault, Faults, Problem};
 pub(crate) use resolv::reachable;
+pub use warning::{ResolvFlaw, Warning};
 
 use crate::index::FEEDS_MAX;
 use crate::name::Name;
@@ -185,9 +187,7 @@ fn settings(document: &Document<'_>, folder: &Path) -> Settings {
         admin: admin::Config { http, socket },
         warnings: Vec::new(),
     };
-    if settings.feeds.is_empty() {
-        settings.warnings.push(Warning::NoFeed);
-    }
+    settings.warnings = warning::warnings(&settings);
     settings.drop_own_addresses();
     settings
 }

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-use super::fault::{ResolvFlaw, Warning};
+use super::warning::{ResolvFlaw, Warning};
 use crate::forward::GROUP_SERVERS_MAX;
 
 /// The port of DNS (RFC 1035 §4.2); resolv.conf has no way to name another.

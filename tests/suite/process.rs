@@ -161,13 +161,17 @@ fn check_warns_of_what_works_but_hardly_as_meant() {
     let plan = plan.feed_with("gone", "=a.test\nb.test\n=c.test\n", "action = 'nxdomain'").feed("fine", "=a.test\n");
     let (out, _) = ends(0, &["check", "--config", &plan.write().display().to_string()]);
     for warning in [
-        "feed rpz: 1 passthru entries are ignored",
-        "feed rpz: 1 names are answered NXDOMAIN",
-        "feed gone: 2 names are answered NXDOMAIN",
+        "feed rpz: passthru entries ignored, for it has no may-allow: 1",
+        "feed rpz: names answered NXDOMAIN while what is below them is not: 1",
+        "feed gone: names answered NXDOMAIN while what is below them is not: 2",
     ] {
         assert!(out.contains(&format!("\nwarning: {warning}")), "no {warning}: {out}");
     }
     assert!(!out.contains("feed fine: "), "{out}");
+    // A tenant's own action makes the same of every feed it has.
+    let plan = plan.tenant("strict", "networks = ['127.0.0.2']\naction = 'nxdomain'\nfeeds = ['fine']");
+    let (out, _) = ends(0, &["check", "--config", &plan.write().display().to_string()]);
+    assert!(out.contains("feed fine: names answered NXDOMAIN while what is below them is not: 1"), "{out}");
 }
 
 #[test]
