@@ -93,8 +93,8 @@
 //!   name, which BIND does.
 //! * Where BIND decides otherwise under the same policy zones is written down query by query, with reasons, in `tests/precedence/table.txt`;
 //!   `.ci/run` asks a real named. (Letting a name through exempts its whole answer in both.)
-//! * The operator's zones are served through hickory-server's `Catalog` by a handler of our own: its in-memory one scans the whole zone for
-//!   each negative answer (770 µs at 10,000 names).
+//! * The operator's zones are served by a hickory-server `RequestHandler` of our own. Its `Catalog` cannot say NXDOMAIN, or add the SOA, behind
+//!   a CNAME, nor follow one into another zone; its in-memory zone scans all of it for each negative answer (770 µs at 10,000 names).
 //! * A query's client (`server::Client`) is the one a listed load balancer names in a PROXY header, else the listener it came to and its
 //!   source address; it travels with a forwarded query, which is judged again when its answer comes.
 //! * Measured and not kept: looking at a socket again before sleeping (one to four times) makes two workers as cheap as one only by making one

@@ -1,12 +1,20 @@
 //! The special names: which they are, and what each is answered.
 //!
 //! Written straight with [`Writer`] rather than through hickory: the answers need no records kept, cost no allocation, and are thus cheap
-//! enough for the reverse look-ups of private addresses that leak out of every network.
+//! enough for the reverse look-ups of private addresses that leak out of every network. Only at the end of an operator's CNAME do they go
+//! the way of the operator's records.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::rdata::{NS, PTR as Ptr, SOA};
+use hickory_proto::rr::{Name as HickoryName, RData, RecordSet};
+use hickory_proto::serialize::binary::BinDecodable;
 
 use super::ZoneAnswer;
-use crate::name::{Name, NameKey};
+use super::places::Answer;
+use crate::name::{Name, NameKey, NameRef};
 use crate::wire::{CLASS_IN, HEADER_OCTETS, Owner, Query, Rcode, ReplyFlags, Writer, rtype};
 
 /// The DS type (RFC 4034 §5).
@@ -15,6 +23,10 @@ pub(super) const DS: u16 = 43;
 const PTR: u16 = 12;
 /// TTL of everything here, seconds (RFC 6303 §3).
 const TTL_SECS: u32 = 10_800;
+/// `nobody.invalid.`, whom the SOA names (RFC 6303 §3).
+const NOBODY: &[u8] = b"\x06nobody\x07invalid\0";
+/// `localhost.`
+const LOCALHOST: &[u8] = b"\x09localhost\0";
 
 /// How a special name is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +43,25 @@ pub(super) enum Special {
     Loopback6,
     /// Empty, but `_dns` exists and has nothing (RFC 9462 §6.4).
     Resolver,
+}
+
+/// What a special zone has for a name and a type.
+#[derive(Clone, Copy)]
+enum Has {
+    /// Loopback's IPv4 address.
+    Address4,
+    /// Loopback's IPv6 address.
+    Address6,
+    /// The name of a loopback address.
+    Pointer,
+    /// The apex's SOA.
+    Soa,
+    /// The apex's NS.
+    Ns,
+    /// Whatever ANY is answered.
+    Any,
+    /// No such record.
+    Nothing,
 }
 
 /// Special names but the numbered ones, which [`keys`] adds.
@@ -90,14 +121,9 @@ impl Special {
         }
     }
 
-    /// Answers `query`, whose name is at or below the apex with `apex_labels` labels, into `out`.
-    pub(super) fn answer(self, apex_labels: usize, query: &Query<'_>, out: &mut [u8]) -> ZoneAnswer {
-        let apex_octets = query.qname.suffix(apex_labels).len();
-        let apex_at = HEADER_OCTETS + query.qname.wire().len() - apex_octets;
-        let Ok(apex_at) = u16::try_from(apex_at) else { return ZoneAnswer::Unready };
-        let apex = (apex_at | 0xc000).to_be_bytes();
-
-        let mut labels = query.qname.root_first().skip(apex_labels);
+    /// Whether `name`, at or below the apex with `apex_labels` labels, exists, and what it has of `rtype`.
+    fn find(self, apex_labels: usize, name: &NameRef<'_>, rtype: u16) -> (bool, Has) {
+        let mut labels = name.root_first().skip(apex_labels);
         let mut path = self.node().iter();
         let on_path = labels.all(|label| path.next().is_some_and(|node| node.eq_ignore_ascii_case(label)));
         let exists = match self {
@@ -105,21 +131,70 @@ impl Special {
             Self::Nowhere => false,
             Self::Empty | Self::Loopback4 | Self::Loopback6 | Self::Resolver => on_path,
         };
-        let at_apex = query.qname.labels() == apex_labels;
+        let at_apex = name.labels() == apex_labels;
         let at_node = on_path && path.next().is_none();
+        let has = match (rtype, self) {
+            (_, Self::Nowhere) => Has::Nothing,
+            (rtype::A, Self::Localhost) => Has::Address4,
+            (rtype::AAAA, Self::Localhost) => Has::Address6,
+            (PTR, Self::Loopback4 | Self::Loopback6) if at_node => Has::Pointer,
+            (rtype::SOA, _) if at_apex => Has::Soa,
+            (rtype::NS, _) if at_apex => Has::Ns,
+            (rtype::ANY, _) if exists => Has::Any,
+            _ => Has::Nothing,
+        };
+        (exists, has)
+    }
 
+    /// Ends `answer`, a chain of CNAMEs that led to `name`, as [`Self::answer`] answers; `None` if a name cannot be read.
+    pub(super) fn conclude(
+        self,
+        apex_labels: usize,
+        name: &NameRef<'_>,
+        rtype: u16,
+        answer: &mut Answer,
+    ) -> Option<()> {
+        let owner = HickoryName::from_bytes(name.wire()).ok()?;
+        let apex = HickoryName::from_bytes(name.suffix(apex_labels)).ok()?;
+        let (exists, has) = self.find(apex_labels, name, rtype);
+        if !exists {
+            answer.rcode = ResponseCode::NXDomain;
+        }
+        let rdata = match has {
+            Has::Address4 => RData::A(Ipv4Addr::LOCALHOST.into()),
+            Has::Address6 => RData::AAAA(Ipv6Addr::LOCALHOST.into()),
+            Has::Pointer => RData::PTR(Ptr(HickoryName::from_bytes(LOCALHOST).ok()?)),
+            Has::Soa => soa(&apex)?,
+            Has::Ns => RData::NS(NS(apex)),
+            // ANY is answered with the CNAME itself, so it does not get here.
+            Has::Any | Has::Nothing => {
+                answer.authorities.push(set_of(apex.clone(), soa(&apex)?));
+                return Some(());
+            }
+        };
+        answer.answers.push(set_of(owner, rdata));
+        Some(())
+    }
+
+    /// Answers `query`, whose name is at or below the apex with `apex_labels` labels, into `out`.
+    pub(super) fn answer(self, apex_labels: usize, query: &Query<'_>, out: &mut [u8]) -> ZoneAnswer {
+        let apex_octets = query.qname.suffix(apex_labels).len();
+        let apex_at = HEADER_OCTETS + query.qname.wire().len() - apex_octets;
+        let Ok(apex_at) = u16::try_from(apex_at) else { return ZoneAnswer::Unready };
+        let apex = (apex_at | 0xc000).to_be_bytes();
+
+        let (exists, has) = self.find(apex_labels, &query.qname, query.qtype);
         let rcode = if exists { Rcode::NoError } else { Rcode::NxDomain };
         let flags = ReplyFlags { authoritative: true, ..ReplyFlags::default() };
         let mut writer = Writer::reply(out, query, rcode, flags);
-        match (query.qtype, self) {
-            (_, Self::Nowhere) => put_soa(&mut writer, apex, 1),
-            (rtype::A, Self::Localhost) => writer.a(Owner::QNAME, Ipv4Addr::LOCALHOST, TTL_SECS),
-            (rtype::AAAA, Self::Localhost) => writer.aaaa(Owner::QNAME, Ipv6Addr::LOCALHOST, TTL_SECS),
-            (PTR, Self::Loopback4 | Self::Loopback6) if at_node => put_ptr(&mut writer),
-            (rtype::SOA, _) if at_apex => put_soa(&mut writer, apex, 0),
-            (rtype::NS, _) if at_apex => put_ns(&mut writer, apex),
-            (rtype::ANY, _) if exists => writer.hinfo_rfc8482(TTL_SECS),
-            _ => put_soa(&mut writer, apex, 1),
+        match has {
+            Has::Address4 => writer.a(Owner::QNAME, Ipv4Addr::LOCALHOST, TTL_SECS),
+            Has::Address6 => writer.aaaa(Owner::QNAME, Ipv6Addr::LOCALHOST, TTL_SECS),
+            Has::Pointer => put_ptr(&mut writer),
+            Has::Soa => put_soa(&mut writer, apex, 0),
+            Has::Ns => put_ns(&mut writer, apex),
+            Has::Any => writer.hinfo_rfc8482(TTL_SECS),
+            Has::Nothing => put_soa(&mut writer, apex, 1),
         }
         writer.opt(query, rcode, None);
         match writer.finish() {
@@ -129,13 +204,25 @@ impl Special {
     }
 }
 
+/// The record set of one record.
+fn set_of(owner: HickoryName, rdata: RData) -> Arc<RecordSet> {
+    let mut set = RecordSet::with_ttl(owner, rdata.record_type(), TTL_SECS);
+    set.add_rdata(rdata);
+    Arc::new(set)
+}
+
+/// What [`put_soa`] writes, as hickory has it.
+fn soa(apex: &HickoryName) -> Option<RData> {
+    let nobody = HickoryName::from_bytes(NOBODY).ok()?;
+    Some(RData::SOA(SOA::new(apex.clone(), nobody, 1, 3600, 1200, 604_800, TTL_SECS)))
+}
+
 /// The SOA of RFC 6303 §3, owned by the apex, in the answer section (0) or the authority section (1).
 fn put_soa(writer: &mut Writer<'_>, apex: [u8; 2], section: usize) {
     // "@ 10800 IN SOA @ nobody.invalid. 1 3600 1200 604800 10800"
-    let rname = b"\x06nobody\x07invalid\0";
     let mut rdata = [0; 38];
     let fields = [1_u32, 3600, 1200, 604_800, TTL_SECS].map(u32::to_be_bytes);
-    let octets = apex.iter().chain(rname).chain(fields.iter().flatten());
+    let octets = apex.iter().chain(NOBODY).chain(fields.iter().flatten());
     for (slot, octet) in rdata.iter_mut().zip(octets) {
         *slot = *octet;
     }
@@ -153,7 +240,7 @@ fn put_ns(writer: &mut Writer<'_>, apex: [u8; 2]) {
 
 /// `PTR localhost.` for the name asked.
 fn put_ptr(writer: &mut Writer<'_>) {
-    put_record(writer, [0xc0, 0x0c], PTR, b"\x09localhost\0", [1, 0, 0]);
+    put_record(writer, [0xc0, 0x0c], PTR, LOCALHOST, [1, 0, 0]);
 }
 
 /// One record of at most 38 octets of RDATA.

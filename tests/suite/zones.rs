@@ -11,6 +11,11 @@ $TTL 300
 ns A 192.0.2.2
 www A 192.0.2.3
 deep.lab A 192.0.2.4
+gone CNAME missing
+mail CNAME www
+there CNAME www.lab
+notthere CNAME gone.lab
+out CNAME www.example.org.
 ";
 const LAB: &str = "@ 300 SOA ns hostmaster 7 3600 600 86400 60\n@ 300 NS ns\nns 300 A 192.0.2.5\nwww 300 A 192.0.2.6\n";
 
@@ -46,6 +51,26 @@ fn a_zone_is_answered_with_authority_and_before_policy() {
     }
     assert!(house.a("corp.test.other.example").is_upstreams());
     assert_eq!(upstream.asked().len(), 1);
+}
+
+#[test]
+fn an_alias_ends_where_the_zones_end() {
+    let (house, upstream) = house("enabled = true");
+    for (name, qtype, want, answers, authorities) in [
+        ("gone.corp.test", "A", ResponseCode::NXDomain, 1, 1),
+        ("mail.corp.test", "MX", ResponseCode::NoError, 1, 1),
+        ("there.corp.test", "A", ResponseCode::NoError, 2, 0),
+        ("notthere.corp.test", "A", ResponseCode::NXDomain, 1, 1),
+        ("out.corp.test", "A", ResponseCode::NoError, 1, 0),
+    ] {
+        for via in BOTH {
+            let reply = house.ask(via, &Ask::new(name, qtype));
+            let got = (reply.rcode(), reply.message.answers.len(), reply.message.authorities.len());
+            assert_eq!(got, (want, answers, authorities), "{name} {via:?} {reply:?}");
+            assert!(reply.message.metadata.authoritative, "{name} {via:?} {reply:?}");
+        }
+    }
+    assert!(upstream.asked().is_empty(), "an alias that leads out is not followed");
 }
 
 #[test]

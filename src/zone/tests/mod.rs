@@ -1,9 +1,12 @@
 //! The zones as a client sees them: every reply is read back with hickory-proto, and rules are tables.
 
+mod on_aliases;
+
 use std::path::Path;
 
 use hickory_proto::op::Message;
 
+use super::special::DS;
 use super::*;
 use crate::name::Name;
 use crate::wire::Header;
@@ -142,7 +145,7 @@ fn the_zone_answers_as_the_rfcs_say() {
                  www.corp.example. 300 A 192.0.2.3, www.corp.example. 300 A 192.0.2.4 |  | "
             ),
         ),
-        ("alias.corp.example", 28, format!("{no} aa | alias.corp.example. 300 CNAME www.corp.example. |  | ")),
+        ("alias.corp.example", 28, format!("{no} aa | alias.corp.example. 300 CNAME www.corp.example. | {SOA} | ")),
         ("alias.corp.example", 5, format!("{no} aa | alias.corp.example. 300 CNAME www.corp.example. |  | ")),
         ("out.corp.example", 1, format!("{no} aa | out.corp.example. 300 CNAME www.example.org. |  | ")),
         (
@@ -155,7 +158,7 @@ fn the_zone_answers_as_the_rfcs_say() {
         (
             "k.wildalias.corp.example",
             15,
-            format!("{no} aa | k.wildalias.corp.example. 300 CNAME www.corp.example. |  | "),
+            format!("{no} aa | k.wildalias.corp.example. 300 CNAME www.corp.example. | {SOA} | "),
         ),
         // The apex.
         (
@@ -183,6 +186,13 @@ fn the_zone_answers_as_the_rfcs_say() {
         (
             "host.sub.corp.example",
             1,
+            format!(
+                "{no} -- |  | sub.corp.example. 300 NS ns.sub.corp.example. | ns.sub.corp.example. 300 A 192.0.2.50"
+            ),
+        ),
+        (
+            "sub.corp.example",
+            2,
             format!(
                 "{no} -- |  | sub.corp.example. 300 NS ns.sub.corp.example. | ns.sub.corp.example. 300 A 192.0.2.50"
             ),

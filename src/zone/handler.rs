@@ -1,4 +1,7 @@
-//! [`Zoned`]: the operator's zones behind hickory-server's `Catalog`, called without a runtime.
+//! [`Handler`]: the operator's zones as hickory-server's `RequestHandler`, called without a runtime.
+//!
+//! Not behind hickory-server's `Catalog` (0.26.3): it builds a reply of either records or a response code with a SOA, and at the end of a
+//! CNAME both are due (RFC 6604 §3, RFC 2308 §2.1).
 //!
 //! hickory sees the header and the question and nothing else of the packet: never the client's address, its OPT or its other records.
 //! What it emits is put behind our own header and before our own OPT. The future is polled once, with a waker that wakes nobody.
@@ -8,26 +11,26 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use hickory_proto::op::HeaderCounts;
-use hickory_proto::rr::Record;
+use hickory_proto::op::{Header, HeaderCounts, Metadata, ResponseCode};
+use hickory_proto::rr::{Record, RecordSet};
 use hickory_proto::serialize::binary::BinEncoder;
 use hickory_server::net::NetError;
-use hickory_server::net::runtime::TokioTime;
+use hickory_server::net::runtime::{Time, TokioTime};
 use hickory_server::net::xfer::Protocol;
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
-use hickory_server::zone_handler::{Catalog, MessageResponse, ZoneHandler};
+use hickory_server::zone_handler::{MessageResponse, MessageResponseBuilder};
 
 use super::ZoneAnswer;
-use super::authority::Authority;
-use crate::wire::{HEADER_OCTETS, Query, Rcode, ReplyFlags, Writer, rtype, u16_at};
+use super::places::{Answer, Places};
+use crate::wire::{HEADER_OCTETS, Query, Rcode, ReplyFlags, Writer};
 
 /// Octets of an OPT record without options (RFC 6891 §6.1.2).
 const OPT_OCTETS: usize = 11;
 
-/// The operator's zones.
-pub(super) struct Zoned {
-    /// One handler a zone.
-    catalog: Catalog,
+/// Answers for the operator's zones.
+pub(super) struct Handler {
+    /// The zones.
+    places: Places,
 }
 
 /// What hickory emitted.
@@ -83,16 +86,46 @@ impl ResponseHandler for Sink {
     }
 }
 
-impl Zoned {
-    /// Takes the zones.
-    pub(super) fn new(authorities: Vec<Authority>) -> Self {
-        let mut catalog = Catalog::new();
-        for authority in authorities {
-            let apex = authority.origin().clone();
-            let handler: Arc<dyn ZoneHandler> = Arc::new(authority);
-            catalog.upsert(apex, vec![handler]);
+#[async_trait::async_trait]
+impl RequestHandler for Handler {
+    async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, mut sink: R) -> ResponseInfo {
+        let asked = request.request_info().ok().map(|info| info.query);
+        let answer = asked.and_then(|query| self.places.answer(query.name(), query.query_type()));
+        let answer = answer.unwrap_or_else(|| Answer { rcode: ResponseCode::Refused, ..Answer::default() });
+        let mut metadata = Metadata::response_from_request(&request.metadata);
+        metadata.response_code = answer.rcode;
+        metadata.authoritative = answer.authoritative;
+        let response = MessageResponseBuilder::new(&request.queries, None).build(
+            metadata,
+            records(&answer.answers),
+            records(&answer.authorities),
+            std::iter::empty(),
+            records(&answer.additionals),
+        );
+        match sink.send_response(response).await {
+            Ok(sent) => sent,
+            Err(_) => {
+                metadata.response_code = ResponseCode::ServFail;
+                ResponseInfo::from(Header { metadata, counts: HeaderCounts::default() })
+            }
         }
-        Self { catalog }
+    }
+}
+
+/// The records of a section.
+fn records(sets: &[Arc<RecordSet>]) -> impl Iterator<Item = &Record> + Send {
+    sets.iter().flat_map(|set| set.records_without_rrsigs())
+}
+
+impl Handler {
+    /// Takes the zones.
+    pub(super) const fn new(places: Places) -> Self {
+        Self { places }
+    }
+
+    /// The zones.
+    pub(super) const fn places(&self) -> &Places {
+        &self.places
     }
 
     /// Answers `query` into `out`, which is as long as the reply may be.
@@ -103,12 +136,7 @@ impl Zoned {
         let rcode = Rcode::from_code(u16::from(emitted.rcode));
         let question_end = HEADER_OCTETS + query.question.len();
         let Some(records) = emitted.octets.get(question_end..) else { return ZoneAnswer::Unready };
-        let flags = ReplyFlags {
-            // A referral is not from our authority (RFC 1034 §4.3.2 step 3b).
-            authoritative: emitted.authoritative && !is_referral(records, &emitted.counts),
-            truncated: emitted.truncated,
-            authentic: false,
-        };
+        let flags = ReplyFlags { authoritative: emitted.authoritative, truncated: emitted.truncated, authentic: false };
         let mut writer = Writer::reply(out, query, rcode, flags);
         // A reply cut short says only that: half a record set is of no use (RFC 2181 §9).
         if !emitted.truncated {
@@ -133,27 +161,10 @@ impl Zoned {
         let request = Request::from_bytes(packet, nobody, Protocol::Udp).ok()?;
         let emitted = Arc::new(Mutex::new(None));
         let sink = Sink { emitted: Arc::clone(&emitted), octets_max };
-        let answer = pin!(self.catalog.handle_request::<_, TokioTime>(&request, sink));
+        let answer = pin!(self.handle_request::<_, TokioTime>(&request, sink));
         match answer.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(_) => emitted.lock().ok()?.take(),
             Poll::Pending => None,
         }
     }
-}
-
-/// Whether a reply's `records` are a referral: no answer, and NS records in front.
-fn is_referral(records: &[u8], counts: &HeaderCounts) -> bool {
-    if counts.answers != 0 || counts.authorities == 0 {
-        return false;
-    }
-    let mut at = 0;
-    let owner_end = loop {
-        match records.get(at) {
-            None => return false,
-            Some(0) => break at + 1,
-            Some(length @ 1..=63) => at += usize::from(*length) + 1,
-            Some(_) => break at + 2,
-        }
-    };
-    u16_at(records, owner_end) == Some(rtype::NS)
 }
