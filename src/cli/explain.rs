@@ -23,7 +23,7 @@ pub(super) fn write(explanation: &Explanation, whom: Asked<'_>, out: &mut dyn Wr
     line("tenant", &explanation.tenant)?;
     match (whom, explanation.generation) {
         (Asked::Offline(_), _) => line("generation", "none: the configuration was loaded for this question")?,
-        (Asked::Running(_), 0) => line("generation", "none yet: feeds are being loaded")?,
+        (Asked::Running(_), 0) => line("generation", "none yet: not all feeds are loaded")?,
         (Asked::Running(_), generation) => line("generation", &generation.to_string())?,
     }
     line("decision", &decision(explanation))?;
@@ -139,7 +139,7 @@ rpz     nxdomain    www.malware.example  this name alone                   none:
         let settings = config::embedded();
         for (whom, generation) in [
             (Asked::Offline(&settings), "none: the configuration was loaded for this question"),
-            (running, "none yet: feeds are being loaded"),
+            (running, "none yet: not all feeds are loaded"),
         ] {
             let want = format!(
                 "\ngeneration  {generation}\ndecision    forwarded\n\

@@ -466,7 +466,7 @@ mod tests {
                 "client      ::1, named by a load balancer\nlistener    [::1]:53\n",
                 "",
             ),
-            ("explain a.example --socket s".to_owned(), false, done, "none yet: feeds are being loaded\n", ""),
+            ("explain a.example --socket s".to_owned(), false, done, "none yet: not all feeds are loaded\n", ""),
             (format!("explain a.example --config {good}"), false, done, "was loaded for this question\n", ""),
             (format!("explain a.example --config {good}"), false, done, "by feed a\n", ""),
             (format!("explain a.example --config {bad}"), false, wrong, "", "cach"),

@@ -289,7 +289,7 @@ fn explain_says_that_a_server_is_still_loading() {
         }
     });
     let offline = "none: the configuration was loaded for this question";
-    assert_eq!(early, ["none yet: feeds are being loaded", offline]);
+    assert_eq!(early, ["none yet: not all feeds are loaded", offline]);
     assert_eq!([generation(&["--socket", &socket]), generation(&["--config", &config])], ["1", offline]);
 }
 
