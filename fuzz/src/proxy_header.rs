@@ -35,7 +35,8 @@ pub fn run(data: &[u8]) {
     let peer = Client::direct(IpAddr::V4(peer), 0);
     match (PROXIES.identify(peer, &octets), got) {
         (Ok((client, query)), ProxyHeader::Whole { client: named, octets: length }) if switches & 1 == 0 => {
-            assert_eq!((client, query), (named.unwrap_or(peer), &octets[length..]));
+            let named = named.map_or(peer, |named| named.through(peer));
+            assert_eq!((client, query), (named, &octets[length..]));
         }
         (result, _) if switches & 1 == 0 => assert!(result.is_err(), "without a whole header nobody asks"),
         (Ok((client, query)), header) => {

@@ -15,8 +15,8 @@ pub use config::Config;
 pub use http::{HTTP_CONNECTIONS_MAX, HttpError, serve_http};
 pub use paths::{SocketError, default_socket};
 pub use protocol::{
-    Explanation, FeedDifferences, FeedSummary, GenerationSummary, LINE_OCTETS_MAX, Opinion, REPLY_OCTETS_MAX, Reply,
-    Request, Rule, Status, Verdict, Word,
+    Asker, Explanation, FeedDifferences, FeedSummary, GenerationSummary, LINE_OCTETS_MAX, Opinion, REPLY_OCTETS_MAX,
+    Reply, Request, Rule, Status, Verdict, Word,
 };
 pub use socket::{AdminSocket, Control, Fault, SOCKET_CONNECTIONS_MAX};
 

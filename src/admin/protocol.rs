@@ -3,7 +3,7 @@
 //! Names stand in it as text, for the person who asked about them; hence no derived `Debug` where one does.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,9 +22,15 @@ pub enum Request {
     Explain {
         /// In presentation format.
         name: String,
-        /// Who asks; `None`: a client like any other.
+        /// As [`Asker::client`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         client: Option<IpAddr>,
+        /// As [`Asker::listener`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        listener: Option<SocketAddr>,
+        /// As [`Asker::proxied`].
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        proxied: bool,
     },
     /// Say what is enforced.
     Status,
@@ -60,6 +66,32 @@ pub enum Request {
         /// Whether entries are told too.
         named: bool,
     },
+}
+
+/// Who would ask about a name, as far as it is said.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asker {
+    /// The client; `None`: one like any other.
+    pub client: Option<IpAddr>,
+    /// The listener that is asked, one of `server.listen`; `None`: one that is no tenant's.
+    pub listener: Option<SocketAddr>,
+    /// Whether a load balancer's PROXY header says that it is this client.
+    pub proxied: bool,
+}
+
+impl Asker {
+    /// The question about `name`, for a server.
+    #[must_use]
+    pub const fn request(self, name: String) -> Request {
+        let Self { client, listener, proxied } = self;
+        Request::Explain { name, client, listener, proxied }
+    }
+}
+
+impl fmt::Debug for Asker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Asker { .. }")
+    }
 }
 
 impl fmt::Debug for Request {
@@ -264,6 +296,11 @@ pub struct Explanation {
     pub name: String,
     /// The client asked for.
     pub client: Option<IpAddr>,
+    /// The listener asked for.
+    pub listener: Option<SocketAddr>,
+    /// Whether the client was asked for as one that a load balancer names.
+    #[serde(default)]
+    pub proxied: bool,
     /// The tenant it is of.
     pub tenant: String,
     /// What becomes of the query.
@@ -314,6 +351,8 @@ mod tests {
     #[test]
     fn requests_read_as_written() {
         let client = Some("192.0.2.7".parse().unwrap());
+        let listener = Some("[2001:db8::53]:53".parse().unwrap());
+        let asks = |asker: Asker| asker.request("canary.example".to_owned());
         for (request, line) in [
             (Request::Reload, r#"{"request":"reload"}"#),
             (Request::Status, r#"{"request":"status"}"#),
@@ -328,21 +367,28 @@ mod tests {
                 r#"{"request":"differences","feed":"a","named":false}"#,
             ),
             (Request::Unpin { feeds: vec![] }, r#"{"request":"unpin","feeds":[]}"#),
+            (asks(Asker::default()), r#"{"request":"explain","name":"canary.example"}"#),
             (
-                Request::Explain { name: "canary.example".to_owned(), client: None },
-                r#"{"request":"explain","name":"canary.example"}"#,
+                asks(Asker { client, ..Asker::default() }),
+                r#"{"request":"explain","name":"canary.example","client":"192.0.2.7"}"#,
             ),
             (
-                Request::Explain { name: "canary.example".to_owned(), client },
-                r#"{"request":"explain","name":"canary.example","client":"192.0.2.7"}"#,
+                asks(Asker { client, listener, proxied: true }),
+                r#"{"request":"explain","name":"canary.example","client":"192.0.2.7","listener":"[2001:db8::53]:53","proxied":true}"#,
             ),
         ] {
             assert_eq!(serde_json::to_string(&request).unwrap(), line);
             assert_eq!(serde_json::from_str::<Request>(line).unwrap(), request);
         }
-        for line in
-            ["", "{}", r#"{"request":"stop"}"#, r#"{"request":"explain"}"#, r#"{"request":"explain","nam":"x"}"#]
-        {
+        for line in [
+            "",
+            "{}",
+            r#"{"request":"stop"}"#,
+            r#"{"request":"explain"}"#,
+            r#"{"request":"explain","nam":"x"}"#,
+            // What a later version may ask is refused, not left out.
+            r#"{"request":"explain","name":"x","later":true}"#,
+        ] {
             assert!(serde_json::from_str::<Request>(line).is_err(), "{line}");
         }
     }
@@ -361,6 +407,8 @@ mod tests {
             generation: 1,
             name: "canary.example".to_owned(),
             client,
+            listener: Some("192.0.2.53:53".parse().unwrap()),
+            proxied: true,
             tenant: "acme".to_owned(),
             verdict: Verdict::Sunk,
             action: None,
@@ -369,10 +417,13 @@ mod tests {
             rule: None,
             feeds: vec![opinion.clone()],
         });
-        let request = Request::Explain { name: "canary.example".to_owned(), client };
-        let shown = format!("{request:?} {reply:?} {opinion:?}");
+        let asker = Asker { client, ..Asker::default() };
+        let request = asker.request("canary.example".to_owned());
+        let shown = format!("{asker:?} {request:?} {reply:?} {opinion:?}");
         assert!(!shown.contains("canary") && !shown.contains("192.0.2.7"), "{shown}");
         let line = serde_json::to_string(&reply).unwrap();
         assert_eq!(serde_json::from_str::<Reply>(&line).unwrap(), reply);
+        let earlier = line.replace(r#""listener":"192.0.2.53:53","proxied":true,"#, "");
+        assert!(earlier.len() < line.len() && serde_json::from_str::<Reply>(&earlier).is_ok(), "{earlier}");
     }
 }

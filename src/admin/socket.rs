@@ -4,7 +4,6 @@
 
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::paths::{SocketError, listen};
-use super::{Explanation, LINE_OCTETS_MAX, REPLY_OCTETS_MAX, Reply, Request, Status, Stop, stopped};
+use super::{Asker, Explanation, LINE_OCTETS_MAX, REPLY_OCTETS_MAX, Reply, Request, Status, Stop, stopped};
 
 /// The most connections at once; one more waits. A guess: it is one operator and their scripts.
 pub const SOCKET_CONNECTIONS_MAX: usize = 16;
@@ -39,11 +38,11 @@ pub trait Control: Send + Sync + 'static {
     /// What keeps the older generation in force.
     fn reload(&self) -> Result<Reply, Fault>;
 
-    /// Says what happens to `name`, in presentation format, asked by `client`.
+    /// Says what happens to `name`, in presentation format, asked by `asker`.
     ///
     /// # Errors
-    /// The text is no name.
-    fn explain(&self, name: &str, client: Option<IpAddr>) -> Result<Explanation, Fault>;
+    /// The text is no name, or the listener is none.
+    fn explain(&self, name: &str, asker: Asker) -> Result<Explanation, Fault>;
 
     /// Says what is enforced.
     fn status(&self) -> Status;
@@ -207,7 +206,9 @@ fn perform(request: Request, control: Arc<dyn Control>) -> impl Future<Output = 
     let work = tokio::task::spawn_blocking(move || {
         let done = match request {
             Request::Reload => control.reload(),
-            Request::Explain { name, client } => control.explain(&name, client).map(Reply::Explained),
+            Request::Explain { name, client, listener, proxied } => {
+                control.explain(&name, Asker { client, listener, proxied }).map(Reply::Explained)
+            }
             Request::Status => Ok(Reply::Status(control.status())),
             Request::Refresh { feeds, force } => control.refresh(feeds, force),
             Request::Rollback { generation, feeds } => control.roll_back(generation, feeds),
@@ -260,11 +261,13 @@ mod tests {
             }
         }
 
-        fn explain(&self, name: &str, client: Option<IpAddr>) -> Result<Explanation, Fault> {
+        fn explain(&self, name: &str, asker: Asker) -> Result<Explanation, Fault> {
             Ok(Explanation {
                 generation: 1,
                 name: name.to_owned(),
-                client,
+                client: asker.client,
+                listener: asker.listener,
+                proxied: asker.proxied,
                 tenant: "default".to_owned(),
                 verdict: Verdict::Forwarded,
                 action: None,
@@ -345,10 +348,13 @@ mod tests {
                 "a panic is told as a failure"
             );
 
-            let client = Some("2001:db8::7".parse().unwrap());
-            let request = Request::Explain { name: "a.example".to_owned(), client };
+            let (client, listener) = ("2001:db8::7".parse().ok(), "192.0.2.53:53".parse().ok());
+            let request = Asker { client, listener, proxied: true }.request("a.example".to_owned());
             let Reply::Explained(told) = ask(path, &request).unwrap() else { panic!("no explanation") };
-            assert_eq!((told.name.as_str(), told.client), ("a.example", client));
+            assert_eq!(
+                (told.name.as_str(), told.client, told.listener, told.proxied),
+                ("a.example", client, listener, true)
+            );
 
             let feeds = vec!["a".to_owned()];
             for (request, generation, warning) in [

@@ -1,13 +1,13 @@
 //! What the admin socket can have done.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::differences::Differences;
-use super::explain::explain;
+use super::explain::{explain, place};
 use super::tasks::{Answer, ReloadError, Reloaded, Task};
-use crate::admin::{self, Explanation, Fault, FeedDifferences, FeedSummary, GenerationSummary, Reply, Status};
+use crate::admin::{self, Asker, Explanation, Fault, FeedDifferences, FeedSummary, GenerationSummary, Reply, Status};
 use crate::feed::KeptGeneration;
 use crate::index::Change;
 use crate::metrics::{FeedFigures, Metrics};
@@ -21,6 +21,8 @@ pub(super) struct Control {
     pub(super) live: Arc<Live<Rules>>,
     /// Figures.
     pub(super) metrics: Arc<Metrics>,
+    /// The addresses listened on, by place, ports as bound.
+    pub(super) listen: Vec<SocketAddr>,
     /// The publisher's queue.
     pub(super) tasks: Mutex<Sender<Task>>,
 }
@@ -61,9 +63,10 @@ impl admin::Control for Control {
         self.publish(|answer| Task::Reload(Some(answer)))
     }
 
-    fn explain(&self, name: &str, client: Option<IpAddr>) -> Result<Explanation, Fault> {
+    fn explain(&self, name: &str, asker: Asker) -> Result<Explanation, Fault> {
         let name = Name::from_text(name.as_bytes())?;
-        Ok(explain(&self.live.load(), &name, client))
+        let listener = place(&self.listen, asker)?;
+        Ok(explain(&self.live.load(), &name, asker, listener))
     }
 
     fn status(&self) -> Status {

@@ -1,10 +1,10 @@
 //! What happens to a name, and why: the ladder's decision and every feed's word, for the operator who asked about this very name.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
 
-use crate::admin::{Explanation, Opinion, Rule, Verdict as Outcome, Word};
+use crate::admin::{Asker, Explanation, Opinion, Rule, Verdict as Outcome, Word};
 use crate::index::Verbs;
 use crate::metrics::Transport;
 use crate::name::{Name, NameRef};
@@ -18,19 +18,48 @@ struct Question<'q> {
     name: NameRef<'q>,
     /// The client, if one was given.
     client: Option<IpAddr>,
-    /// Of that client, or of one that is no tenant's.
+    /// Of that client, or of one whose address is no tenant's.
     judge: Judge<'q>,
 }
 
-/// Explains what `rules` do with a query for `name` over UDP, by `client` or by one who may ask and is no tenant's.
-pub(super) fn explain(rules: &Rules, name: &Name, client: Option<IpAddr>) -> Explanation {
-    let client = client.map(|client| client.to_canonical());
-    let asker = Client::proxied(client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
-    let judge = rules.judge(asker, Transport::Udp);
+/// Nothing listens where a query was to come to.
+#[derive(Debug, thiserror::Error)]
+#[error("{asked}: expected one of server.listen's addresses, {}", .listen.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", "))]
+pub struct NoListener {
+    /// Where.
+    asked: SocketAddr,
+    /// The listeners there are.
+    listen: Vec<SocketAddr>,
+}
+
+/// The place among the addresses listened on of the listener that is asked, if one is said.
+pub(super) fn place(listen: &[SocketAddr], asker: Asker) -> Result<Option<usize>, NoListener> {
+    let Some(asked) = asker.listener else { return Ok(None) };
+    let place = listen.iter().position(|&listener| listener == asked);
+    place.map(Some).ok_or_else(|| NoListener { asked, listen: listen.to_vec() })
+}
+
+/// The client of a query by `asker` to the listener at this place, or to one that is no tenant's.
+fn client_of(asker: Asker, listener: Option<usize>) -> Client {
+    let address = asker.client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    match listener {
+        None => Client::proxied(address),
+        Some(place) if asker.proxied => Client::proxied(address).through(Client::direct(address, place)),
+        Some(place) => Client::direct(address, place),
+    }
+}
+
+/// Explains what `rules` do with a query for `name` over UDP to the listener at this [`place`], by the client of `asker` or by one who may ask
+/// and whose address is no tenant's.
+pub(super) fn explain(rules: &Rules, name: &Name, asker: Asker, listener: Option<usize>) -> Explanation {
+    let client = asker.client.map(|client| client.to_canonical());
+    let judge = rules.judge(client_of(asker, listener), Transport::Udp);
     let mut explanation = Explanation {
         generation: rules.generation,
         name: name.reveal().to_string(),
         client,
+        listener: asker.listener,
+        proxied: asker.proxied,
         tenant: judge.tenant.name().to_owned(),
         verdict: Outcome::NotReady,
         action: None,

@@ -24,13 +24,14 @@ use std::sync::Arc;
 use std::{error, io};
 
 pub use differences::{DIFFERENCES_NAMED_MAX, Differences};
+pub use explain::NoListener;
 pub use feeds::{FeedSet, FeedState, Tally};
 pub use loading::{FeedError, FeedTrouble, LoadedFeeds, Progress, Wanted, load_feeds};
 pub use server::{Server, Started};
 pub use signals::Signals;
 pub use tasks::{Generations, ReloadError, Reloaded};
 
-use crate::admin::{Explanation, SocketError};
+use crate::admin::{Asker, Explanation, SocketError};
 use crate::config::Settings;
 use crate::index::BuildError;
 use crate::name::Name;
@@ -57,6 +58,9 @@ pub enum StartError {
     /// Zones.
     #[error("{}", .0.iter().map(|fault| chain(fault)).collect::<Vec<_>>().join("\n"))]
     Zones(Vec<ZoneError>),
+    /// What `explain` was asked about.
+    #[error(transparent)]
+    Listener(#[from] NoListener),
     /// The first load.
     #[error(transparent)]
     Load(#[from] ReloadError),
@@ -102,11 +106,8 @@ pub fn harden() -> Result<(), StartError> {
 ///
 /// # Errors
 /// [`StartError`].
-pub fn explain_offline(
-    settings: &Settings,
-    name: &Name,
-    client: Option<std::net::IpAddr>,
-) -> Result<Explanation, StartError> {
+pub fn explain_offline(settings: &Settings, name: &Name, asker: Asker) -> Result<Explanation, StartError> {
+    let listener = explain::place(&settings.server.listen, asker)?;
     let LoadedFeeds { set: feeds, troubles, .. } =
         load_feeds(&settings.feeds, None, Wanted::Changed, &mut |_, _, _| ()).map_err(ReloadError::Build)?;
     if !troubles.is_empty() {
@@ -115,7 +116,7 @@ pub fn explain_offline(
     let zones = Zones::build(&settings.zones).map_err(StartError::Zones)?;
     let (indexes, _) = feeds.in_force(loading::now_secs());
     let rules = generation::rules(settings, Arc::new(zones), Some(indexes), 0, |_| None);
-    Ok(explain::explain(&rules, name, client))
+    Ok(explain::explain(&rules, name, asker, listener))
 }
 
 /// Reads feeds and zones as a start would, and gives every fault of either.

@@ -118,6 +118,7 @@ impl Server {
         let control = Arc::new(Control {
             live: Arc::clone(&common.live),
             metrics: Arc::clone(&metrics),
+            listen: started.listen.clone(),
             tasks: Mutex::new(tasks.clone()),
         });
         if let Some(socket) = doors.socket {

@@ -1,11 +1,12 @@
 //! The command line, as clap reads it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use super::log::Level;
+use crate::admin::Asker;
 use crate::name::Name;
 
 /// A DNS sinkhole for vetted threat indicators: sinks listed names, forwards and caches the rest, counts only in aggregate.
@@ -34,7 +35,9 @@ pub(super) enum Command {
     Check(OptionalConfig),
     /// Say what happens to a name, by which feed, entry and rule, and what each other feed would have said.
     ///
-    /// Asks the running server over its admin socket; with --config loads the configuration itself and asks nobody.
+    /// Asks the running server over its admin socket; with --config loads the configuration itself and asks nobody. Whose policy is asked,
+    /// --listener and --client tell as they would of a query: the listener's tenant comes first, else the client's; with --proxied the
+    /// client's comes first.
     Explain(Box<Explain>),
     /// Write the index of all feeds into a file, which is a feed source itself (format artifact).
     Compile(Compile),
@@ -68,12 +71,25 @@ pub(super) struct Explain {
     /// The client that would ask.
     #[arg(long, value_name = "IP")]
     pub(super) client: Option<IpAddr>,
+    /// The listener that would be asked, one of server.listen's addresses; without it one that is no tenant's.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(super) listener: Option<SocketAddr>,
+    /// The client would not come itself: a load balancer's PROXY header names it.
+    #[arg(long, requires = "client")]
+    pub(super) proxied: bool,
     /// Load this configuration instead of asking the running server.
     #[arg(long, value_name = "FILE", conflicts_with = "socket")]
     pub(super) config: Option<PathBuf>,
     /// The running server's admin socket, if not the default one.
     #[arg(long, value_name = "PATH")]
     pub(super) socket: Option<PathBuf>,
+}
+
+impl Explain {
+    /// Who would ask.
+    pub(super) const fn asker(&self) -> Asker {
+        Asker { client: self.client, listener: self.listener, proxied: self.proxied }
+    }
 }
 
 /// `compile`.
@@ -191,6 +207,7 @@ mod tests {
             ("--log trace check", None),
             ("explain www.example", None),
             ("explain b\u{fc}cher.example --client 2001:db8::1 --socket s", None),
+            ("explain a.example --listener [::1]:53 --client 192.0.2.7 --proxied", None),
             ("compile --out o --config c", None),
             ("reload --config c", None),
             ("rollback 12 --feed a --feed b", None),
@@ -210,6 +227,8 @@ mod tests {
             ("explain", Some(MissingRequiredArgument)),
             ("explain a..b", Some(ValueValidation)),
             ("explain a.example --client host", Some(ValueValidation)),
+            ("explain a.example --listener 127.0.0.1", Some(ValueValidation)),
+            ("explain a.example --listener 127.0.0.1:53 --proxied", Some(MissingRequiredArgument)),
             ("explain a.example --config c --socket s", Some(ArgumentConflict)),
             ("compile --out o", Some(MissingRequiredArgument)),
             ("reload --config c --socket s", Some(ArgumentConflict)),

@@ -2,23 +2,29 @@
 
 use std::io::{self, Write};
 
+use super::Asked;
 use super::table::{Cell, Table, plain};
 use crate::admin::{Explanation, Rule, Verdict};
 
-/// Prints it.
+/// Prints what `whom` explained.
 ///
 /// # Errors
 /// As `out` has.
-pub(super) fn write(explanation: &Explanation, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(explanation: &Explanation, whom: Asked<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut line = |key: &str, text: &str| writeln!(out, "{key:<11} {}", plain(text));
     line("name", &explanation.name)?;
     if let Some(client) = explanation.client {
-        line("client", &client.to_string())?;
+        let how = if explanation.proxied { ", named by a load balancer" } else { "" };
+        line("client", &format!("{client}{how}"))?;
+    }
+    if let Some(listener) = explanation.listener {
+        line("listener", &listener.to_string())?;
     }
     line("tenant", &explanation.tenant)?;
-    match explanation.generation {
-        0 => line("generation", "none: the configuration was loaded for this question")?,
-        generation => line("generation", &generation.to_string())?,
+    match (whom, explanation.generation) {
+        (Asked::Offline(_), _) => line("generation", "none: the configuration was loaded for this question")?,
+        (Asked::Running(_), 0) => line("generation", "none yet: not all feeds are loaded")?,
+        (Asked::Running(_), generation) => line("generation", &generation.to_string())?,
     }
     line("decision", &decision(explanation))?;
     match explanation.verdict {
@@ -58,12 +64,15 @@ fn decision(explanation: &Explanation) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::admin::{Opinion, Word};
+    use crate::config;
 
-    fn shown(explanation: &Explanation) -> String {
+    fn shown(explanation: &Explanation, whom: Asked<'_>) -> String {
         let mut out = Vec::new();
-        write(explanation, &mut out).unwrap();
+        write(explanation, whom, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -80,6 +89,8 @@ mod tests {
             generation: 3,
             name: "www.malware.example".to_owned(),
             client: Some("10.0.0.9".parse().unwrap()),
+            listener: Some("127.0.0.1:1053".parse().unwrap()),
+            proxied: false,
             tenant: "default".to_owned(),
             verdict: Verdict::Sunk,
             action: Some("sinkhole".to_owned()),
@@ -101,6 +112,7 @@ mod tests {
         let want = "\
 name        www.malware.example
 client      10.0.0.9
+listener    127.0.0.1:1053
 tenant      default
 generation  3
 decision    sunk: sinkhole, by feed sample
@@ -111,7 +123,8 @@ allow   not listed  -                    -                                 none
 sample  sinkhole    malware.example      the name and everything below it  decides
 rpz     nxdomain    www.malware.example  this name alone                   none: an earlier feed decides
 ";
-        assert_eq!(shown(&explanation), want);
+        let running = Asked::Running(Path::new("admin.sock"));
+        assert_eq!(shown(&explanation, running), want);
         let forwarded = Explanation {
             generation: 0,
             client: None,
@@ -123,7 +136,17 @@ rpz     nxdomain    www.malware.example  this name alone                   none:
             feeds: vec![],
             ..explanation
         };
-        let want = "for this question\ndecision    forwarded\nanswer      judged when it comes: the names it leads to, then its addresses\n";
-        assert!(shown(&forwarded).ends_with(want));
+        let settings = config::embedded();
+        for (whom, generation) in [
+            (Asked::Offline(&settings), "none: the configuration was loaded for this question"),
+            (running, "none yet: not all feeds are loaded"),
+        ] {
+            let want = format!(
+                "\ngeneration  {generation}\ndecision    forwarded\n\
+                 answer      judged when it comes: the names it leads to, then its addresses\n"
+            );
+            let shown = shown(&forwarded, whom);
+            assert!(shown.ends_with(&want), "{shown}");
+        }
     }
 }

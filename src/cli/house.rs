@@ -1,10 +1,9 @@
 //! The house behind the commands: [`app`] for what is done here, the admin socket for what a running server does.
 
-use std::net::IpAddr;
 use std::path::Path;
 
 use super::{Asked, Banner, BannerFeed, Checked, Compiled, Failed, FeedLines, House, Reloaded};
-use crate::admin::{self, Explanation, FeedDifferences, FeedSummary, GenerationSummary, Reply, Request};
+use crate::admin::{self, Asker, Explanation, FeedDifferences, FeedSummary, GenerationSummary, Reply, Request};
 use crate::app::{self, FeedState, LoadedFeeds, Server, Signals, StartError, Wanted};
 use crate::config::Settings;
 use crate::feed::{Reason, Report, SAMPLE_NAME, Source};
@@ -60,15 +59,13 @@ impl House for Cenote {
         })
     }
 
-    fn explain(&self, whom: Asked<'_>, name: &Name, client: Option<IpAddr>) -> Result<Explanation, Failed> {
+    fn explain(&self, whom: Asked<'_>, name: &Name, asker: Asker) -> Result<Explanation, Failed> {
         match whom {
-            Asked::Offline(settings) => Ok(app::explain_offline(settings, name, client)?),
-            Asked::Running(socket) => {
-                match admin::ask(socket, &Request::Explain { name: name.reveal().to_string(), client })? {
-                    Reply::Explained(explanation) => Ok(explanation),
-                    reply => Err(unexpected(reply)),
-                }
-            }
+            Asked::Offline(settings) => Ok(app::explain_offline(settings, name, asker)?),
+            Asked::Running(socket) => match admin::ask(socket, &asker.request(name.reveal().to_string()))? {
+                Reply::Explained(explanation) => Ok(explanation),
+                reply => Err(unexpected(reply)),
+            },
         }
     }
 

@@ -17,7 +17,6 @@ mod table;
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -29,7 +28,7 @@ pub use exit::Exit;
 pub use house::Cenote;
 pub use log::{Level, subscriber};
 
-use crate::admin::{self, Explanation, FeedDifferences, FeedSummary, GenerationSummary, Request};
+use crate::admin::{self, Asker, Explanation, FeedDifferences, FeedSummary, GenerationSummary, Request};
 use crate::config::{self, Faults, Settings};
 use crate::name::Name;
 use args::{Command, Line};
@@ -53,11 +52,11 @@ pub trait House {
     /// All that is wrong with them, never nothing.
     fn check(&self, settings: &Settings) -> Result<Checked, Vec<Failed>>;
 
-    /// Decides on one name and says why.
+    /// Decides on one name that `asker` would ask for, and says why.
     ///
     /// # Errors
-    /// Nobody to ask, or feeds that cannot be loaded.
-    fn explain(&self, whom: Asked<'_>, name: &Name, client: Option<IpAddr>) -> Result<Explanation, Failed>;
+    /// Nobody to ask, no such listener, or feeds that cannot be loaded.
+    fn explain(&self, whom: Asked<'_>, name: &Name, asker: Asker) -> Result<Explanation, Failed>;
 
     /// Writes the index of all feeds to `out`; `step` is told how much of how much is done.
     ///
@@ -278,17 +277,18 @@ fn check(config: Option<&Path>, house: &dyn House, out: &mut dyn Write) -> Resul
 
 /// `explain`.
 fn explain(args: &args::Explain, house: &dyn House, out: &mut dyn Write) -> Result<(), Failure> {
-    let explanation = if let Some(config) = &args.config {
-        let settings = config::load(config)?;
-        house.explain(Asked::Offline(&settings), &args.name, args.client)?
+    let (settings, socket);
+    let whom = if let Some(config) = &args.config {
+        settings = config::load(config)?;
+        Asked::Offline(&settings)
     } else {
-        let socket = match &args.socket {
+        socket = match &args.socket {
             Some(socket) => socket.clone(),
             None => admin::default_socket().map_err(Failed::from)?,
         };
-        house.explain(Asked::Running(&socket), &args.name, args.client)?
+        Asked::Running(&socket)
     };
-    explain::write(&explanation, out)?;
+    explain::write(&house.explain(whom, &args.name, args.asker())?, whom, out)?;
     Ok(())
 }
 
@@ -374,16 +374,18 @@ mod tests {
             Ok(Checked { feeds: settings.feeds.iter().map(row).collect(), notes: vec!["feed a: odd".to_owned()] })
         }
 
-        fn explain(&self, whom: Asked<'_>, name: &Name, client: Option<IpAddr>) -> Result<Explanation, Failed> {
+        fn explain(&self, whom: Asked<'_>, name: &Name, asker: Asker) -> Result<Explanation, Failed> {
             self.result()?;
             let whom = match whom {
                 Asked::Running(socket) => socket.display().to_string(),
                 Asked::Offline(settings) => settings.feeds[0].name.clone(),
             };
             Ok(Explanation {
-                generation: 1,
+                generation: 0,
                 name: name.reveal().to_string(),
-                client,
+                client: asker.client,
+                listener: asker.listener,
+                proxied: asker.proxied,
                 tenant: "default".to_owned(),
                 verdict: admin::Verdict::Forwarded,
                 action: None,
@@ -456,7 +458,16 @@ mod tests {
             (format!("check --config {bad}"), false, wrong, "", "bad.toml:3: cach: expected a known key"),
             (format!("check --config {good}"), true, wrong, "", "taken: address in use\nfeed b: no such file\n"),
             ("explain a.example --socket s".to_owned(), false, done, "name        a.example", ""),
-            ("explain a.example --socket s --client ::1".to_owned(), false, done, "client      ::1", ""),
+            ("explain a.example --socket s --client ::1".to_owned(), false, done, "client      ::1\n", ""),
+            (
+                "explain a.example --socket s --client ::1 --proxied --listener [::1]:53".to_owned(),
+                false,
+                done,
+                "client      ::1, named by a load balancer\nlistener    [::1]:53\n",
+                "",
+            ),
+            ("explain a.example --socket s".to_owned(), false, done, "none yet: not all feeds are loaded\n", ""),
+            (format!("explain a.example --config {good}"), false, done, "was loaded for this question\n", ""),
             (format!("explain a.example --config {good}"), false, done, "by feed a\n", ""),
             (format!("explain a.example --config {bad}"), false, wrong, "", "cach"),
             (format!("compile --out o --config {good}"), false, done, "o: 12,345 names, 67,890 octets\n", ""),

@@ -48,7 +48,8 @@ pub struct TenantConfig {
     pub sector: Option<String>,
     /// Where its clients are. IPv4 is IPv4, however it comes.
     pub networks: Vec<IpNet>,
-    /// Places in `server.listen`: whoever asks there is of this tenant, whatever the address.
+    /// Places in `server.listen`: whoever asks there is of this tenant, whatever the address; but whom a load balancer speaks for only if
+    /// no tenant's networks hold that client.
     pub listeners: Vec<u8>,
     /// Places of its feeds, in its own order; `None`: all, as configured.
     pub feeds: Option<Vec<FeedId>>,
@@ -250,11 +251,29 @@ impl Tenants {
     #[inline]
     #[must_use]
     pub fn find(&self, listener: Option<u8>, address: IpAddr) -> &Tenant {
-        let listening = listener.and_then(|listener| self.by_listener.get(usize::from(listener)).copied());
-        let place = match listening {
-            None | Some(0) => self.by_address.owner(address).unwrap_or(0),
-            Some(place) => place,
-        };
+        self.at(match self.listening(listener) {
+            0 => self.by_address.owner(address).unwrap_or(0),
+            place => place,
+        })
+    }
+
+    /// The same where a load balancer said that `address` asks: the address's tenant, else the listener's. One listener of a balancer's may
+    /// serve many tenants, hence the client comes first; a client that is nobody's is not to get round the policy of where it asked.
+    #[inline]
+    #[must_use]
+    pub fn find_proxied(&self, listener: Option<u8>, address: IpAddr) -> &Tenant {
+        self.at(self.by_address.owner(address).unwrap_or_else(|| self.listening(listener)))
+    }
+
+    /// Whose the listener at this place is; 0: nobody's in particular.
+    #[inline]
+    fn listening(&self, listener: Option<u8>) -> u16 {
+        listener.and_then(|listener| self.by_listener.get(usize::from(listener)).copied()).unwrap_or(0)
+    }
+
+    /// The tenant of this number; 0: everyone who is no other.
+    #[inline]
+    fn at(&self, place: u16) -> &Tenant {
         usize::from(place).checked_sub(1).and_then(|place| self.others.get(place)).unwrap_or(&self.default)
     }
 }
@@ -269,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_before_an_address_before_everyone() {
+    fn a_listener_before_an_address_before_everyone_and_behind_a_balancer_the_address_first() {
         let tenants = Tenants::new(
             &[
                 tenant("a", &["10.0.0.0/8", "2001:db8::/32"], &[]),
@@ -278,20 +297,26 @@ mod tests {
             ],
             |_| Standing::default(),
         );
-        for (listener, address, want) in [
-            (Some(0), "10.0.0.1", "a"),
-            (Some(0), "::ffff:10.0.0.1", "a"),
-            (Some(0), "2001:db8::1", "a"),
-            (Some(1), "10.1.0.1", "b"),
-            (Some(2), "10.0.0.1", "b"),
-            (Some(2), "192.0.2.1", "b"),
-            (Some(9), "192.0.2.1", DEFAULT_TENANT),
-            (None, "10.1.0.1", "b"),
-            (None, "192.0.2.1", DEFAULT_TENANT),
+        for (listener, address, direct, proxied) in [
+            (Some(0), "10.0.0.1", "a", "a"),
+            (Some(0), "::ffff:10.0.0.1", "a", "a"),
+            (Some(0), "2001:db8::1", "a", "a"),
+            (Some(0), "192.0.2.1", DEFAULT_TENANT, DEFAULT_TENANT),
+            (Some(1), "10.1.0.1", "b", "b"),
+            (Some(2), "10.0.0.1", "b", "a"),
+            (Some(2), "10.1.0.1", "b", "b"),
+            (Some(2), "192.0.2.1", "b", "b"),
+            (Some(9), "192.0.2.1", DEFAULT_TENANT, DEFAULT_TENANT),
+            (None, "10.1.0.1", "b", "b"),
+            (None, "192.0.2.1", DEFAULT_TENANT, DEFAULT_TENANT),
         ] {
-            assert_eq!(tenants.find(listener, address.parse().unwrap()).name(), want, "{listener:?}, {address}");
+            let (what, address) = (format!("{listener:?}, {address}"), address.parse().unwrap());
+            assert_eq!(tenants.find(listener, address).name(), direct, "{what}");
+            assert_eq!(tenants.find_proxied(listener, address).name(), proxied, "{what}, behind a balancer");
         }
-        assert_eq!(Tenants::default().find(Some(0), "10.0.0.1".parse().unwrap()).name(), DEFAULT_TENANT);
+        let (nobody, address) = (Tenants::default(), "10.0.0.1".parse().unwrap());
+        assert_eq!(nobody.find(Some(0), address).name(), DEFAULT_TENANT);
+        assert_eq!(nobody.find_proxied(Some(0), address).name(), DEFAULT_TENANT);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub enum ProxyHeader {
     },
     /// A header, whole.
     Whole {
-        /// For whom the sender asks; `None`: for itself.
+        /// For whom the sender asks, not yet [`Client::through`] it; `None`: for itself.
         client: Option<Client>,
         /// The header's length: the query begins behind it.
         octets: usize,
@@ -156,7 +156,8 @@ pub(super) fn identify(listed: bool, peer: Client, octets: &[u8]) -> Result<(Cli
     }
     match ProxyHeader::read(octets) {
         ProxyHeader::Whole { client, octets: header } => {
-            Ok((client.unwrap_or(peer), octets.get(header..).unwrap_or_default()))
+            let client = client.map_or(peer, |client| client.through(peer));
+            Ok((client, octets.get(header..).unwrap_or_default()))
         }
         ProxyHeader::Absent => Err(ProxyRefused::Missing),
         ProxyHeader::Partial { .. } | ProxyHeader::Malformed => Err(ProxyRefused::Malformed),
@@ -267,7 +268,7 @@ mod tests {
         let spoken = with(header(0x21, 0x22, &block(V6)));
         let local = with(header(0x20, 0, &[]));
         for (what, peer, octets, want) in [
-            ("a client's", listed, &spoken[..], Ok((client(V6), query))),
+            ("a client's", listed, &spoken[..], Ok((client(V6).through(listed), query))),
             ("its own", listed, &local, Ok((listed, query))),
             ("a header alone", listed, &local[..FIXED_OCTETS], Ok((listed, &[][..]))),
             ("none", listed, query, Err(ProxyRefused::Missing)),

@@ -40,9 +40,14 @@ impl Rules {
     #[inline]
     #[must_use]
     pub fn judge(&self, client: Client, transport: Transport) -> Judge<'_> {
+        let tenant = if client.is_proxied() {
+            self.tenants.find_proxied(client.listener(), client.address())
+        } else {
+            self.tenants.find(client.listener(), client.address())
+        };
         Judge {
             policy: self.policy.as_deref(),
-            tenant: self.tenants.find(client.listener(), client.address()),
+            tenant,
             sink: &self.sink,
             client: client.address(),
             via: match transport {

@@ -236,6 +236,68 @@ fn a_running_server_explains_and_reloads() {
 }
 
 #[test]
+fn explain_knows_whose_a_listener_is() {
+    let [shared, own] = free_addresses();
+    let plan = Plan::new()
+        .feed("ads", "listed.test\n")
+        .key("server", &format!("listen = ['{shared}', '{own}']"))
+        .key("admin", "socket = 'admin.sock'")
+        .tenant("listening", &format!("listeners = ['{own}']\nfeeds = []"))
+        .tenant("addressed", "networks = ['192.0.2.0/24']\ndeny = ['own.test']");
+    let file = plan.write();
+    let (socket, config) = (plan.path("admin.sock"), file.display().to_string());
+    let _serving = Serving::start(&file, &[]);
+    let (shared, own) = (shared.to_string(), own.to_string());
+    let how: [&[&str]; 2] = [&["--socket", &socket], &["--config", &config]];
+    for how in how {
+        for (words, tenant) in [
+            (&["--listener", &shared][..], "default"),
+            (&["--listener", &shared, "--client", "192.0.2.9"], "addressed"),
+            (&["--listener", &own], "listening"),
+            (&["--listener", &own, "--client", "192.0.2.9"], "listening"),
+            (&["--listener", &own, "--client", "192.0.2.9", "--proxied"], "addressed"),
+            (&["--listener", &own, "--client", "198.51.100.9", "--proxied"], "listening"),
+            (&["--client", "192.0.2.9", "--proxied"], "addressed"),
+            (&["--client", "192.0.2.9"], "addressed"),
+            (&[], "default"),
+        ] {
+            let (out, _) = ends(0, &[&["explain", "listed.test"], how, words].concat());
+            let line = out.lines().find(|line| line.starts_with("tenant")).unwrap_or_default();
+            assert_eq!(line, format!("tenant      {tenant}"), "{how:?} {words:?}");
+            assert_eq!(out.contains("\nlistener    127."), words.contains(&"--listener"), "{out}");
+        }
+        let (_, err) = ends(1, &[&["explain", "listed.test", "--listener", "127.0.0.1:1"], how].concat());
+        assert!(
+            err.contains("127.0.0.1:1: expected one of server.listen's addresses, ") && err.contains(&own),
+            "{how:?} {err}"
+        );
+    }
+}
+
+#[test]
+fn explain_says_that_a_server_is_still_loading() {
+    let [dns] = free_addresses();
+    let plan = Plan::new()
+        .feed("ads", "listed.test\n")
+        .key("server", &format!("listen = ['{dns}']"))
+        .key("admin", "socket = 'admin.sock'");
+    let (socket, config) = (plan.path("admin.sock"), plan.path("cenote.toml"));
+    let generation = |how: &[&str]| {
+        let (out, _) = ends(0, &[&["explain", "listed.test"], how].concat());
+        out.lines().find_map(|line| line.strip_prefix("generation  ")).unwrap_or_default().to_owned()
+    };
+    let mut early = Vec::new();
+    let _house = plan.start_and(&mut |_, _, _| {
+        if early.is_empty() {
+            early = vec![generation(&["--socket", &socket]), generation(&["--config", &config])];
+        }
+    });
+    let offline = "none: the configuration was loaded for this question";
+    assert_eq!(early, ["none yet: not all feeds are loaded", offline]);
+    assert_eq!([generation(&["--socket", &socket]), generation(&["--config", &config])], ["1", offline]);
+}
+
+#[test]
 fn a_socket_that_was_left_behind_is_taken_over_and_a_live_one_is_not() {
     let plan = Plan::new().key("admin", "socket = 'admin.sock'");
     let file = plan.write();

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use hickory_proto::op::ResponseCode;
 
-use crate::harness::{Ask, BOTH, Client, House, Plan, Upstream, Via, sum};
+use crate::harness::{Ask, BOTH, Client, House, Plan, Upstream, Via, eventually, free_addresses, sum};
 
 /// What version 2 begins with, version and command included: PROXY, and LOCAL.
 const PROXY: &[u8; 13] = b"\r\n\r\n\0\r\nQUIT\n\x21";
@@ -90,6 +90,80 @@ fn a_forwarded_answer_comes_back_through_the_balancer() {
         upstream.release();
         let reply = balancer.receive();
         assert!(reply.is_upstreams() && reply.octets[..2] == ask.octets()[..2], "{via:?} {reply:?}");
+    }
+}
+
+#[test]
+fn behind_a_balancer_the_clients_network_tells_the_tenant_and_then_the_listener() {
+    let [shared, own] = free_addresses();
+    let (plan, _upstream) = plan();
+    let house = plan
+        .key("server", &format!("listen = ['{shared}', '{own}']"))
+        .key("access", "allow = ['192.0.2.0/24', '2001:db8::/32', '127.0.0.0/8']")
+        .feed("late", "late.test\n")
+        .tenant("listening", &format!("listeners = ['{own}']\nfeeds = ['late']\ndeny = ['own.test']"))
+        .tenant("addressed", "networks = ['192.0.2.128/25', '2001:db8:7::/48', '127.0.0.9']\nfeeds = []")
+        .start();
+    // What is sunk: of listed.test, late.test, own.test.
+    let (default, listening, addressed) = ([true, true, false], [false, true, true], [false; 3]);
+    let names = ["listed.test", "late.test", "own.test"];
+    for via in BOTH {
+        for (at, source, want) in [
+            (shared, "192.0.2.9", default),
+            (shared, "192.0.2.200", addressed),
+            (own, "192.0.2.9", listening),
+            (own, "2001:db8::9", listening),
+            (own, "192.0.2.200", addressed),
+            (own, "::ffff:192.0.2.200", addressed),
+            (own, "2001:db8:7::9", addressed),
+        ] {
+            let sunk = names.map(|name| {
+                let mut balancer = Client::from(BALANCER.parse().unwrap(), via, at);
+                balancer.send_raw(&[header(via, source), framed(via, &Ask::a(name))].concat());
+                balancer.receive().is_sunk()
+            });
+            assert_eq!(sunk, want, "{via:?} {at} {source}");
+        }
+        // Who comes itself, and a balancer that asks for itself: the listener first.
+        for (client, front, at, want) in [
+            ("127.0.0.1", &b""[..], shared, default),
+            ("127.0.0.9", b"", shared, addressed),
+            ("127.0.0.9", b"", own, listening),
+            (BALANCER, LOCAL, shared, default),
+            (BALANCER, LOCAL, own, listening),
+        ] {
+            let sunk = names.map(|name| {
+                let mut client = Client::from(client.parse().unwrap(), via, at);
+                client.send_raw(&[front, &framed(via, &Ask::a(name))].concat());
+                client.receive().is_sunk()
+            });
+            assert_eq!(sunk, want, "{via:?} {at} {client}");
+        }
+    }
+    assert_eq!(refused(&house, ""), 0);
+}
+
+#[test]
+fn a_forwarded_answer_through_a_balancer_is_judged_by_the_listeners_tenant() {
+    let [shared, own] = free_addresses();
+    let (plan, upstream) = plan();
+    let house = plan
+        .key("server", "workers = 1")
+        .key("server", &format!("listen = ['{shared}', '{own}']"))
+        .tenant("listening", &format!("listeners = ['{own}']\ndeny = ['own.test']"))
+        .start();
+    for (waiting, via) in (1..).zip(BOTH) {
+        let name = format!("held-own-test.{via:?}.test").to_lowercase();
+        let balancers = [shared, own].map(|at| {
+            let mut balancer = Client::from(BALANCER.parse().unwrap(), via, at);
+            balancer.send_raw(&[header(via, "192.0.2.9"), framed(via, &Ask::a(&name))].concat());
+            balancer
+        });
+        eventually("the second waits for the first", || house.metric("cenote_coalesced_total") == waiting);
+        upstream.wait_for(&name, 1);
+        upstream.release();
+        let sunk = balancers.map(|mut balancer| balancer.receive().is_sunk());
+        assert_eq!(sunk, [false, true], "{via:?}: one answer, each by its own policy");
     }
 }
 
