@@ -19,7 +19,7 @@ use super::loading::{LoadedFeeds, Progress, Wanted, load_feeds, now_secs};
 use super::merging::Merging;
 use super::tasks::{Generations, ReloadError, Reloaded, Task};
 use crate::config::{self, Settings};
-use crate::feed::{KeptFeed, Schedule, Source, Start, Stat, Store, StoreError, Watch};
+use crate::feed::{KeptFeed, Notice, Schedule, Source, Start, Stat, Store, StoreError, Watch, WatchError};
 use crate::index::{Index, Until};
 use crate::metrics::{Account, Gauges, Metrics};
 use crate::policy::{Live, TenantConfig};
@@ -50,8 +50,8 @@ pub(super) struct Publisher {
     pub(super) metrics: Arc<Metrics>,
     /// The feeds in force; `None` before the first load.
     pub(super) feeds: Option<FeedSet>,
-    /// What every file looked like before it was last read, in the order of `files`.
-    pub(super) seen: Vec<Option<Stat>>,
+    /// What every file looked like before it was last read, in the order of `files`; `None`: they are still to be read.
+    pub(super) seen: Option<Vec<Option<Stat>>>,
     /// The zones in force.
     pub(super) zones: Arc<Zones>,
     /// The number in force.
@@ -92,11 +92,11 @@ impl Publisher {
         let (kept, mut notes) = self.open_store()?;
         self.schedule.set(intervals(&self.settings), Instant::now());
         let start = self.settings.state.start;
-        self.seen = look(&self.files());
+        self.seen = Some(look(&self.files()));
         let loaded = match (&kept, start) {
-            // Nothing of the sources is read here: the look at them below shows what changed since.
+            // Nothing of the sources is read here: what changed since is read next.
             (Some(kept), Start::LastGood | Start::Open) => {
-                self.seen.clear();
+                self.seen = None;
                 load_feeds(&self.settings.feeds, Some(kept), Wanted::Nothing, progress)?
             }
             _ => load_feeds(&self.settings.feeds, kept.as_ref(), Wanted::Changed, progress)?,
@@ -290,7 +290,7 @@ impl Publisher {
             ..settings
         };
         self.zones = zones;
-        self.seen = seen;
+        self.seen = Some(seen);
         self.schedule.set(intervals(&self.settings), Instant::now());
         let mut reloaded = self.take(loaded);
         if !restart.is_empty() {
@@ -434,26 +434,34 @@ impl Publisher {
     /// SIGHUP.
     fn watch(&self, tasks: &Sender<Task>) -> Option<Watch> {
         let files = self.files();
-        if files.is_empty() {
-            return None;
-        }
-        let (watch, changes) = Watch::start(files).inspect_err(warn_unwatched).ok()?;
-        if look(&self.files()) != self.seen {
+        let watch = if files.is_empty() { None } else { begin_watch(files, tasks) };
+        if self.seen.as_ref() != Some(&look(&self.files())) {
             // Refused only once the publisher is gone.
             tasks.send(Task::Reload(None)).ok();
         }
-        let tasks = tasks.clone();
-        let relay = move || {
-            // Ends with the watch, or with the publisher.
-            while let Ok(changed) = changes.recv() {
-                if tasks.send(Task::Changed(changed.paths)).is_err() {
-                    break;
+        watch
+    }
+}
+
+/// Watches these files, and makes what is told of them tasks.
+fn begin_watch(files: Vec<PathBuf>, tasks: &Sender<Task>) -> Option<Watch> {
+    let (watch, notices) = Watch::start(files).inspect_err(warn_unwatched).ok()?;
+    let tasks = tasks.clone();
+    let relay = move || {
+        // Ends with the watch, or with the publisher.
+        while let Ok(notice) = notices.recv() {
+            match notice {
+                Notice::Unwatched(error) => warn_unwatched(&error),
+                Notice::Changed(changed) => {
+                    if tasks.send(Task::Changed(changed.paths)).is_err() {
+                        break;
+                    }
                 }
             }
-        };
-        thread::Builder::new().name("cenote-changes".to_owned()).spawn(relay).ok()?;
-        Some(watch)
-    }
+        }
+    };
+    thread::Builder::new().name("cenote-changes".to_owned()).spawn(relay).ok()?;
+    Some(watch)
 }
 
 /// Every feed's name and interval.
@@ -482,8 +490,13 @@ fn look(files: &[PathBuf]) -> Vec<Option<Stat>> {
 }
 
 /// Says that files are not watched.
-fn warn_unwatched(error: &crate::feed::WatchError) {
-    tracing::warn!(error = super::chain(error), "files are not watched; SIGHUP or `cenote reload` reloads");
+fn warn_unwatched(error: &WatchError) {
+    match error {
+        WatchError::Thread(_) => {
+            tracing::warn!(error = super::chain(error), "files are not watched; SIGHUP or `cenote reload` reloads");
+        }
+        _ => tracing::warn!(error = super::chain(error), "its files are looked at every two seconds instead"),
+    }
 }
 
 /// Logs what a task came to.

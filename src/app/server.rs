@@ -133,7 +133,7 @@ impl Server {
             posts: Arc::clone(&posts),
             metrics: Arc::clone(&metrics),
             feeds: None,
-            seen: Vec::new(),
+            seen: None,
             zones,
             generation: 0,
             accounts: common.accounts,

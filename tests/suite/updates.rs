@@ -315,3 +315,26 @@ fn one_feeds_trouble_and_a_bad_configuration_touch_no_other_feed() {
     eventually("ads is read all the same", || house.a("six.test").is_sunk());
     assert!(house.a("five.test").is_sunk());
 }
+
+#[test]
+fn a_missing_folder_costs_the_others_neither_their_watch_nor_what_changed_before_the_start() {
+    let far = "[[feed]]\nname = 'far'\nsource = 'not/there/far'\n";
+    let mut house = keeping().feed("ads", FOUR).feed("more", "five.test\n").start();
+    house.configure(|plan| plan.tables(far));
+    eventually("the new feed is known", || house.server().metrics().render().contains("feed=\"far\""));
+    house.replace("ads", &format!("{FOUR}six.test\n"));
+    eventually("another feed is still watched", || house.a("six.test").is_sunk());
+    let plan = house.stop();
+    plan.replace("more", "seven.test\n");
+    let house = plan.start();
+    eventually("what changed before the start", || house.a("seven.test").is_sunk());
+    fs::create_dir_all(house.folder().join("not/there")).unwrap();
+    house.replace("not/there/far", "eight.test\n");
+    eventually("the folder is there now", || house.a("eight.test").is_sunk());
+    // A slip in the configuration is mended by mending it.
+    let plan = house.stop();
+    fs::remove_dir_all(plan.folder().join("not")).unwrap();
+    let mut house = plan.start();
+    house.configure(|plan| plan.no_tables().feed("ads", &format!("{FOUR}nine.test\n")));
+    eventually("the configuration is read", || house.a("nine.test").is_sunk());
+}

@@ -100,6 +100,18 @@ impl Plan {
         self
     }
 
+    /// Tables as text.
+    pub fn tables(mut self, text: &str) -> Self {
+        self.tables.push_str(text);
+        self
+    }
+
+    /// Without feeds, groups and zones.
+    pub fn no_tables(mut self) -> Self {
+        self.tables.clear();
+        self
+    }
+
     /// A tenant.
     pub fn tenant(mut self, name: &str, keys: &str) -> Self {
         writeln!(self.tenants, "[[tenant]]\nname = '{name}'\n{keys}").unwrap();
