@@ -272,7 +272,7 @@ impl House {
 
     /// The numbers of the generations it keeps, the newest first, and the one in force.
     pub fn generations(&self) -> (Vec<u64>, Option<u64>) {
-        let Ok(admin::Reply::Generations { kept }) = self.server().control().generations() else {
+        let Ok(admin::Reply::Generations { kept, .. }) = self.server().control().generations() else {
             panic!("none are kept")
         };
         let in_force = kept.iter().find(|kept| kept.in_force).map(|kept| kept.generation);
