@@ -86,10 +86,14 @@ fn routes(metrics: Arc<Metrics>) -> Router {
 
 /// `/readyz`: whether a policy is enforced.
 async fn ready(State(metrics): State<Arc<Metrics>>) -> (StatusCode, String) {
-    match metrics.generation() {
-        0 => (StatusCode::SERVICE_UNAVAILABLE, "not enforcing\n".to_owned()),
-        generation => (StatusCode::OK, format!("enforcing generation {generation}\n")),
+    let generation = metrics.generation();
+    if generation == 0 {
+        return (StatusCode::SERVICE_UNAVAILABLE, "not enforcing\n".to_owned());
     }
+    // A feed that an operator added and that was never read takes no server out of service; but it is told.
+    let missing = metrics.gauges().feeds.iter().filter(|feed| feed.loaded_at_secs == 0).count();
+    let but = if missing == 0 { String::new() } else { format!(", {missing} feeds never read") };
+    (StatusCode::OK, format!("enforcing generation {generation}{but}\n"))
 }
 
 /// `/metrics`.

@@ -121,6 +121,9 @@ pub enum Reply {
         feeds: Vec<FeedSummary>,
         /// What the operator should know: keys that need a restart, feeds that kept their older copy.
         warnings: Vec<String>,
+        /// The feeds that were to be read and were not taken: their older copies stay, if there are any.
+        #[serde(default)]
+        refused: Vec<String>,
     },
     /// What happens to the name.
     Explained(Explanation),
@@ -130,6 +133,9 @@ pub enum Reply {
     Generations {
         /// The newest first.
         kept: Vec<GenerationSummary>,
+        /// The number of what is enforced, kept or not; 0: nothing is.
+        #[serde(default)]
+        enforced: u64,
     },
     /// How a feed differs.
     Differences(FeedDifferences),

@@ -251,7 +251,12 @@ mod tests {
             match self.reloads.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
                 0 => {
                     self.entered.wait();
-                    Ok(Reply::Reloaded { generation: 2, feeds: Vec::new(), warnings: vec!["w".to_owned()] })
+                    Ok(Reply::Reloaded {
+                        generation: 2,
+                        feeds: Vec::new(),
+                        warnings: vec!["w".to_owned()],
+                        refused: Vec::new(),
+                    })
                 }
                 1 => {
                     let source = io::Error::other("the cause");
@@ -283,7 +288,12 @@ mod tests {
         }
 
         fn refresh(&self, feeds: Vec<String>, force: bool) -> Result<Reply, Fault> {
-            Ok(Reply::Reloaded { generation: 3, feeds: Vec::new(), warnings: vec![format!("{feeds:?} {force}")] })
+            Ok(Reply::Reloaded {
+                generation: 3,
+                feeds: Vec::new(),
+                warnings: vec![format!("{feeds:?} {force}")],
+                refused: Vec::new(),
+            })
         }
 
         fn roll_back(&self, generation: Option<u64>, feeds: Vec<String>) -> Result<Reply, Fault> {
@@ -291,11 +301,12 @@ mod tests {
                 generation: 4,
                 feeds: Vec::new(),
                 warnings: vec![format!("{generation:?} {feeds:?}")],
+                refused: Vec::new(),
             })
         }
 
         fn unpin(&self, feeds: Vec<String>) -> Result<Reply, Fault> {
-            Ok(Reply::Reloaded { generation: 5, feeds: Vec::new(), warnings: feeds })
+            Ok(Reply::Reloaded { generation: 5, feeds: Vec::new(), warnings: feeds, refused: Vec::new() })
         }
 
         fn differences(&self, feed: String, since: Option<u64>, named: bool) -> Result<Reply, Fault> {
@@ -304,7 +315,8 @@ mod tests {
         }
 
         fn generations(&self) -> Result<Reply, Fault> {
-            Ok(Reply::Generations { kept: vec![GenerationSummary { generation: 6, ..GenerationSummary::default() }] })
+            let kept = vec![GenerationSummary { generation: 6, ..GenerationSummary::default() }];
+            Ok(Reply::Generations { kept, enforced: 6 })
         }
     }
 
@@ -362,14 +374,19 @@ mod tests {
                 (Request::Rollback { generation: Some(9), feeds: feeds.clone() }, 4, "Some(9) [\"a\"]"),
                 (Request::Unpin { feeds }, 5, "a"),
             ] {
-                let reloaded = Reply::Reloaded { generation, feeds: Vec::new(), warnings: vec![warning.to_owned()] };
+                let reloaded = Reply::Reloaded {
+                    generation,
+                    feeds: Vec::new(),
+                    warnings: vec![warning.to_owned()],
+                    refused: Vec::new(),
+                };
                 assert_eq!(ask(path, &request).unwrap(), reloaded);
             }
             let differences = Request::Differences { feed: "a".to_owned(), since: Some(2), named: true };
             let Reply::Differences(told) = ask(path, &differences).unwrap() else { panic!("no differences") };
             assert_eq!(told.entries, ["a Some(2) true"]);
             let listed = ask(path, &Request::Generations).unwrap();
-            assert!(matches!(listed, Reply::Generations { kept } if kept[0].generation == 6));
+            assert!(matches!(listed, Reply::Generations { kept, enforced: 6 } if kept[0].generation == 6));
         });
     }
 

@@ -47,7 +47,10 @@ fn assemble_tier(
     if own.is_empty() {
         return Ok(None);
     }
-    let stays = |(id, _, next): &(FeedId, &FeedState, &mut Next), old: &Arc<Index>| matches!(&**next, Next::Kept(index, place) if place == id && Arc::ptr_eq(index, old));
+    let stays = |(id, state, next): &(FeedId, &FeedState, &mut Next), old: &Arc<Index>| {
+        let named = |index: &Index| index.feeds().iter().any(|feed| feed.id == *id && feed.name == state.name);
+        matches!(&**next, Next::Kept(index, place) if place == id && Arc::ptr_eq(index, old) && named(index))
+    };
     if let Some((_, _, Next::Kept(first, _))) = own.first()
         && first.feeds().len() == own.len()
         && own.iter().all(|one| stays(one, first))

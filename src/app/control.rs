@@ -53,8 +53,8 @@ impl Control {
 
     /// The same of a task that may publish a generation.
     fn publish(&self, task: impl FnOnce(Answer<Reloaded>) -> Task) -> Result<Reply, Fault> {
-        let Reloaded { generation, notes } = self.have_done(task)?;
-        Ok(Reply::Reloaded { generation, feeds: self.feeds(), warnings: notes })
+        let Reloaded { generation, notes, refused } = self.have_done(task)?;
+        Ok(Reply::Reloaded { generation, feeds: self.feeds(), warnings: notes, refused })
     }
 }
 
@@ -106,6 +106,7 @@ impl admin::Control for Control {
             in_force: kept.generation == generations.in_force,
             feeds: kept.feeds.into_iter().map(|feed| (feed.name, feed.entries, feed.pinned)).collect(),
         };
-        Ok(Reply::Generations { kept: generations.kept.into_iter().map(summary).collect() })
+        let kept = generations.kept.into_iter().map(summary).collect();
+        Ok(Reply::Generations { kept, enforced: generations.enforced })
     }
 }

@@ -18,6 +18,10 @@ pub struct FeedState {
     pub(super) fingerprint: u32,
     /// What its file looked like before it was read; `None` for the sample.
     pub(super) stat: Option<Stat>,
+    /// What tells its entries from others; `None`: it is not known.
+    pub(super) content: Option<u64>,
+    /// The generation it was rolled back to, as long as its entries are that one's.
+    pub(super) rolled_back_to: Option<u64>,
     /// How it was read; `Auto`: it never was.
     pub format: Format,
     /// How its lines fell; `None` for an artifact, and for what was kept by an earlier run.
@@ -38,6 +42,8 @@ impl FeedState {
             name: config.name.clone(),
             fingerprint: config.fingerprint(),
             stat: None,
+            content: None,
+            rolled_back_to: None,
             format: Format::Auto,
             report: None,
             figures,
@@ -51,15 +57,34 @@ impl FeedState {
         self.figures.loaded_at_secs != 0
     }
 
-    /// Whether both hold what one reading of the source gave.
-    pub(super) fn is_same_load(&self, other: &Self) -> bool {
-        let key = |state: &Self| (state.fingerprint, state.stat, state.figures.entries, state.figures.loaded_at_secs);
-        key(self) == key(other)
+    /// Whether both have the same entries.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        let reading = |state: &Self| (state.fingerprint, state.stat, state.figures.loaded_at_secs);
+        self.figures.entries == other.figures.entries
+            && match (self.content, other.content) {
+                (Some(own), Some(others)) => own == others,
+                // What one reading of the source gave.
+                _ => reading(self) == reading(other),
+            }
     }
 
-    /// This older standing in the place of `now`: pinned, and with what was counted since the start.
-    pub(super) fn rolled_back(&self, now: &Self) -> Self {
+    /// Whether `then`, which it was in generation `of`, is what it was before: one that was rolled back goes further back.
+    pub(super) fn goes_back_to(&self, then: &Self, of: u64) -> bool {
+        then.is_loaded() && !self.says_the_same(then) && self.rolled_back_to.is_none_or(|bound| of < bound)
+    }
+
+    /// This standing under another name.
+    fn renamed(&self, name: &str) -> Self {
         let mut state = self.clone();
+        name.clone_into(&mut state.name);
+        name.clone_into(&mut state.figures.name);
+        state
+    }
+
+    /// This older standing, of generation `of`, in the place of `now`: pinned, and with what was counted since the start.
+    pub(super) fn rolled_back(&self, now: &Self, of: u64) -> Self {
+        let mut state = self.clone();
+        state.rolled_back_to = state.rolled_back_to.or(Some(of));
         state.figures.pinned = true;
         state.figures.stale = false;
         state.figures.failures = now.figures.failures;
@@ -90,6 +115,8 @@ impl FeedState {
             name: self.name.clone(),
             fingerprint: self.fingerprint,
             stat: self.stat,
+            content: self.content,
+            rolled_back_to: self.rolled_back_to,
             format: self.format,
             entries: self.figures.entries,
             refused: self.figures.refused.iter().map(|&(reason, lines)| (reason.to_owned(), lines)).collect(),
@@ -119,6 +146,8 @@ impl FeedState {
             name: kept.name,
             fingerprint: kept.fingerprint,
             stat: kept.stat,
+            content: kept.content,
+            rolled_back_to: kept.rolled_back_to,
             format: kept.format,
             report: None,
             figures,
@@ -279,6 +308,35 @@ impl FeedSet {
             }
             None => false,
         }
+    }
+
+    /// Whether each feed was loaded.
+    pub(super) fn is_whole(&self) -> bool {
+        self.states.iter().all(FeedState::is_loaded)
+    }
+
+    /// Whether some feed was.
+    pub(super) fn has_some(&self) -> bool {
+        self.states.iter().any(FeedState::is_loaded)
+    }
+
+    /// Whether both list the same in the same indexes.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        let (own, others) = (self.indexes(), other.indexes());
+        own.len() == others.len() && own.iter().zip(&others).all(|(own, other)| Arc::ptr_eq(own, other))
+    }
+
+    /// What is known of the feed of this configuration: by its name, else under the name it had before it was given another.
+    pub(super) fn known(&self, config: &feed::Config, configs: &[feed::Config]) -> Option<(FeedState, Next)> {
+        if let Some((state, next)) = self.find(&config.name) {
+            return Some((state.clone(), next));
+        }
+        let fingerprint = config.fingerprint();
+        let is_gone = |name: &str| configs.iter().all(|other| other.name != name);
+        let old =
+            self.states.iter().find(|old| old.is_loaded() && old.fingerprint == fingerprint && is_gone(&old.name))?;
+        let (state, next) = self.find(&old.name)?;
+        Some((state.renamed(&config.name), next))
     }
 
     /// Whether a feed is pinned.

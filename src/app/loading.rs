@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::assemble::assemble;
+use super::content::content;
 use super::feeds::{FeedSet, FeedState, Tally, Tier};
 use crate::feed::{self, GateError, Load, LoadError, Loaded, Report, Rule, Source, Stat, gate};
 use crate::index::{BuildError, FeedId, Index, OpenError, Sorted};
@@ -125,8 +126,8 @@ pub fn load_feeds(
             Source::File(path) => Stat::of(path),
             Source::Sample => None,
         };
-        let old = previous.and_then(|set| set.find(&config.name));
-        let (read, force) = wanted.wants(config, old.as_ref().map(|(state, _)| *state), stat.as_ref());
+        let old = previous.and_then(|set| set.known(config, configs));
+        let (read, force) = wanted.wants(config, old.as_ref().map(|(state, _)| state), stat.as_ref());
         let (state, next) = if read {
             tried.push(config.name.clone());
             let (state, next, trouble) = load_one(id, config, stat, old, force, progress);
@@ -142,23 +143,28 @@ pub fn load_feeds(
 }
 
 /// A feed as it is in force, if it is.
-fn keep(config: &feed::Config, old: Option<(&FeedState, Next)>) -> (FeedState, Next) {
-    old.map_or_else(|| (FeedState::empty(config), Next::Nothing), |(state, next)| (state.clone(), next))
+fn keep(config: &feed::Config, old: Option<(FeedState, Next)>) -> (FeedState, Next) {
+    old.unwrap_or_else(|| (FeedState::empty(config), Next::Nothing))
 }
 
-/// Reads one feed, or keeps it.
+/// Reads one feed, or keeps it; one that says what it said stays where it is.
 fn load_one(
     id: FeedId,
     config: &feed::Config,
     stat: Option<Stat>,
-    old: Option<(&FeedState, Next)>,
+    old: Option<(FeedState, Next)>,
     force: bool,
     progress: Progress<'_>,
 ) -> (FeedState, Next, Option<FeedError>) {
     let previous = old.as_ref().map(|(state, _)| state.figures.entries).filter(|&entries| entries > 0);
     match read_one(id, config, previous, force, progress) {
         Ok(Fresh { next, entries, tally, report }) => {
-            let (mut state, _) = keep(config, old);
+            let content = content(&next);
+            let (mut state, kept) = keep(config, old);
+            let same = state.is_loaded() && content.is_some() && state.content == content;
+            let next = if same { kept } else { next };
+            state.rolled_back_to = state.rolled_back_to.filter(|_| same);
+            state.content = content;
             state.fingerprint = config.fingerprint();
             state.stat = stat;
             state.format = report.as_ref().map_or(feed::Format::Artifact, |report| report.format);

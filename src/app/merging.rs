@@ -3,6 +3,7 @@
 //! Until it is built, everything goes on as before: updates are enforced, and if one of them changed the index meanwhile, what was built is
 //! dropped and the new one merged instead. The policy stays the same: nothing is read, no gate is asked, no generation more is kept.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
@@ -21,8 +22,8 @@ const MERGED_FROM_ENTRIES: usize = OVERLAY_ENTRIES_MAX / 4;
 pub(super) struct Merged {
     /// The one with the overlay.
     old: Arc<Index>,
-    /// What says the same without one.
-    whole: Result<Index, BuildError>,
+    /// What says the same without one; `None`: building it panicked.
+    whole: Option<Result<Index, BuildError>>,
 }
 
 /// Which index is being merged.
@@ -47,7 +48,7 @@ impl Publisher {
         let work = move || {
             // As the publisher: queries come first.
             sys::lower_priority().ok();
-            let whole = old.flattened();
+            let whole = guarded(|| old.flattened());
             // Refused only once the publisher is gone.
             tasks.send(Task::Merged(Merged { old, whole })).ok();
         };
@@ -59,21 +60,42 @@ impl Publisher {
 
     /// Takes what was merged, if nothing has changed since it was begun.
     pub(super) fn take_merged(&mut self, Merged { old, whole }: Merged) {
+        self.merging = Merging::Failed;
         match whole {
-            Err(error) => {
+            None => tracing::error!("merging an overlay panicked: a defect; the overlay stays"),
+            Some(Err(error)) => {
                 tracing::warn!(error = super::chain(&error), "an overlay could not be merged; it stays");
-                self.merging = Merging::Failed;
             }
-            Ok(whole) => {
+            Some(Ok(whole)) => {
                 self.merging = Merging::Idle;
-                if self.feeds.as_mut().is_some_and(|set| set.replace(&old, whole)) {
-                    drop(old);
+                let replaced = self.feeds.as_mut().is_some_and(|set| set.replace(&old, whole));
+                drop(old);
+                if replaced && self.enforced() == 0 {
+                    // What is not enforced yet waits on.
+                    self.set_gauges();
+                } else if replaced {
                     self.publish();
-                    if let Some(note) = self.keep_again() {
+                    if let Some(note) = self.keep_in_place() {
                         tracing::warn!("{note}");
                     }
                 }
             }
         }
+    }
+}
+
+/// What the work came to, or that it panicked.
+fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_outcome() {
+        assert_eq!(guarded(|| 1), Some(1));
+        assert_eq!(guarded(|| std::panic::resume_unwind(Box::new(()))), None::<()>);
     }
 }

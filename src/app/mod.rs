@@ -5,11 +5,13 @@
 
 mod assemble;
 mod assembly;
+mod content;
 mod control;
 mod differences;
 mod explain;
 mod feeds;
 mod generation;
+mod keeping;
 mod loading;
 mod merging;
 mod publisher;
@@ -18,6 +20,7 @@ mod server;
 mod signals;
 mod sockets;
 mod tasks;
+mod watching;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

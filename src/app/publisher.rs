@@ -3,11 +3,10 @@
 //! Configuration and feeds form one generation. It is built aside and swapped whole; whatever goes wrong, the generation in force stays. Only
 //! what is enforced already is kept on disk: a full or broken disk costs nobody's protection.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rand::RngExt as _;
@@ -15,20 +14,19 @@ use rand::rngs::StdRng;
 
 use super::feeds::FeedSet;
 use super::generation::{self, Accounts};
+use super::keeping::Keeping;
 use super::loading::{LoadedFeeds, Progress, Wanted, load_feeds, now_secs};
 use super::merging::Merging;
-use super::tasks::{Generations, ReloadError, Reloaded, Task};
+use super::tasks::{ReloadError, Reloaded, Task};
+use super::watching::{files, look, other_files};
 use crate::config::{self, Settings};
-use crate::feed::{KeptFeed, Schedule, Source, Start, Stat, Store, StoreError, Watch};
-use crate::index::{Index, Until};
+use crate::feed::{Schedule, Source, Start, Stat, Store};
+use crate::index::Until;
 use crate::metrics::{Account, Gauges, Metrics};
 use crate::policy::{Live, TenantConfig};
 use crate::server::{Post, Rules};
 use crate::sys;
 use crate::zone::Zones;
-
-/// A way to keep a generation on disk.
-type Save = fn(&mut Store, u64, u64, Vec<KeptFeed>, BTreeMap<String, Arc<Index>>) -> Result<(), StoreError>;
 
 /// How often the shelf of retired generations is looked at while something is on it.
 const REAP_EVERY: Duration = Duration::from_millis(20);
@@ -50,8 +48,8 @@ pub(super) struct Publisher {
     pub(super) metrics: Arc<Metrics>,
     /// The feeds in force; `None` before the first load.
     pub(super) feeds: Option<FeedSet>,
-    /// What every file looked like before it was last read, in the order of `files`.
-    pub(super) seen: Vec<Option<Stat>>,
+    /// What every file looked like before it was last read, in the order of `files`; `None`: they are still to be read.
+    pub(super) seen: Option<Vec<Option<Stat>>>,
     /// The zones in force.
     pub(super) zones: Arc<Zones>,
     /// The number in force.
@@ -68,86 +66,49 @@ pub(super) struct Publisher {
     pub(super) random: StdRng,
     /// Whether an overlay is being merged.
     pub(super) merging: Merging,
-    /// How much went wrong.
-    pub(super) troubles: Troubles,
-}
-
-/// What went wrong since the start, and what the operator is to know of it.
-#[derive(Default)]
-pub(super) struct Troubles {
+    /// How it stands with what is kept.
+    pub(super) keeping: Keeping,
+    /// Whether every feed of what was published first had been read, or was kept: until then not all that should be is enforced.
+    pub(super) whole: bool,
     /// Reloads that changed nothing because they failed.
-    reload_failures: u64,
-    /// The generation kept last.
-    state_generation: u64,
-    /// Generations that could not be kept.
-    state_failures: u64,
-    /// Whether what is in force is one of them.
-    unkept: bool,
+    pub(super) reload_failures: u64,
 }
 
 impl Publisher {
-    /// The first generation: what was kept, if it may be enforced, else what the sources give. Without either a feed that cannot be taken is an
-    /// error, unless the operator would rather wait.
+    /// The first generation: what was kept, if it may be enforced, else what the sources give. A source that cannot be read is waited for; if
+    /// none can be, that is an error, unless the operator would rather wait.
     pub(super) fn first_load(&mut self, progress: Progress<'_>) -> Result<Reloaded, ReloadError> {
         let (kept, mut notes) = self.open_store()?;
         self.schedule.set(intervals(&self.settings), Instant::now());
-        let start = self.settings.state.start;
-        self.seen = look(&self.files());
-        let loaded = match (&kept, start) {
-            // Nothing of the sources is read here: the look at them below shows what changed since.
+        let loaded = match (&kept, self.settings.state.start) {
+            // Nothing of the sources is read here: what changed since is read next.
             (Some(kept), Start::LastGood | Start::Open) => {
-                self.seen.clear();
-                load_feeds(&self.settings.feeds, Some(kept), Wanted::Nothing, progress)?
+                Some(load_feeds(&self.settings.feeds, Some(kept), Wanted::Nothing, progress)?)
             }
-            _ => load_feeds(&self.settings.feeds, kept.as_ref(), Wanted::Changed, progress)?,
+            _ => None,
         };
-        let LoadedFeeds { set, tried, troubles } = loaded;
-        let unprotected =
-            troubles.iter().any(|trouble| set.find(&trouble.name).is_none_or(|(state, _)| !state.is_loaded()));
-        if unprotected && start == Start::LastGood {
-            return Err(ReloadError::Feeds(troubles));
-        }
-        self.tell_schedule(&set, &tried, &troubles);
-        notes.extend(troubles.iter().map(|trouble| super::chain(trouble)));
-        self.feeds = Some(set);
-        if unprotected && start == Start::Wait {
-            notes.push("not enforcing: not all feeds could be read yet".to_owned());
-            self.set_gauges();
+        let loaded = if let Some(loaded) = loaded.filter(|loaded| loaded.set.has_some()) {
+            self.whole = true;
+            loaded
         } else {
-            self.publish();
-            notes.extend(self.keep());
-        }
-        notes.extend(self.notes());
-        Ok(Reloaded { generation: self.enforced(), notes })
-    }
-
-    /// The generation that is enforced; 0: none is.
-    fn enforced(&self) -> u64 {
-        if self.live.load().policy.is_some() { self.generation } else { 0 }
-    }
-
-    /// Opens the state directory, and reads what was kept last.
-    fn open_store(&mut self) -> Result<(Option<FeedSet>, Vec<String>), ReloadError> {
-        let Some(folder) = &self.settings.state.directory else { return Ok((None, Vec::new())) };
-        let mut store = match Store::open(folder, self.settings.state.generations) {
-            Ok(store) => store,
-            Err(error @ StoreError::InUse { .. }) => return Err(error.into()),
-            Err(error) => {
-                self.troubles.state_failures += 1;
-                return Ok((None, vec![format!("nothing is kept: {}", super::chain(&error))]));
-            }
+            self.seen = Some(look(&self.files()));
+            load_feeds(&self.settings.feeds, kept.as_ref(), Wanted::Changed, progress)?
         };
-        let mut notes = Vec::new();
-        if !store.is_writable() {
-            notes.push(format!("nothing is kept: {}: cannot be written", folder.display()));
+        if self.settings.state.start == Start::LastGood && !loaded.troubles.is_empty() && !loaded.set.has_some() {
+            return Err(ReloadError::Feeds(loaded.troubles));
         }
-        let (kept, passed_over) = store.newest();
-        notes.extend(passed_over.iter().map(|error| format!("passed over: {}", super::chain(error))));
-        // A number means one policy, in every run.
-        self.generation = store.last_number();
-        self.troubles.state_generation = kept.as_ref().map_or(0, |kept| kept.generation);
-        self.store = Some(store);
-        Ok((kept.map(FeedSet::from_kept), notes))
+        let mut reloaded = self.take(loaded);
+        if !self.whole {
+            tracing::error!("not all feeds could be read: see the warnings; they are tried again");
+        }
+        reloaded.notes.splice(..0, notes.drain(..));
+        reloaded.notes.extend(self.notes());
+        Ok(reloaded)
+    }
+
+    /// The generation that is enforced; 0: none is yet, or not all of it.
+    pub(super) fn enforced(&self) -> u64 {
+        if self.whole && self.live.load().policy.is_some() { self.generation } else { 0 }
     }
 
     /// Works until told to stop.
@@ -164,37 +125,57 @@ impl Publisher {
                 sys::trim_memory();
                 freeing = false;
             }
-            self.merge_overlays(itself);
             let files = self.files();
-            match self.next_task(tasks, held > 0) {
-                Ok(Task::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(Task::Generations(answer)) => drop(answer.send(self.generations())),
-                Ok(Task::Differences { feed, since, named, answer }) => {
-                    drop(answer.send(self.differences(&feed, since, named)));
-                    freeing = true;
-                }
-                Ok(Task::Merged(merged)) => {
-                    self.take_merged(merged);
-                    freeing = true;
-                }
-                Ok(task) => {
-                    self.perform(task);
-                    freeing = true;
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    if self.ends.is_some_and(|ends| ends.has_come(now_secs())) {
-                        // What is left of the same feeds: there is nothing new to keep.
-                        self.publish();
-                        freeing = true;
-                    }
-                    freeing |= self.refresh_due();
-                }
+            let next = self.next_task(tasks, held > 0);
+            if matches!(next, Ok(Task::Stop) | Err(RecvTimeoutError::Disconnected)) {
+                return;
+            }
+            // As workers do around a packet: a defect costs one task, and no update after it.
+            match catch_unwind(AssertUnwindSafe(|| self.work(next.ok(), itself))) {
+                Ok(worked) => freeing |= worked,
+                Err(_) => self.recover(),
             }
             if files != self.files() {
                 drop(watch);
                 watch = self.watch(itself);
             }
         }
+    }
+
+    /// Does a task, or what it is time for; whether there may be something to free.
+    fn work(&mut self, task: Option<Task>, itself: &Sender<Task>) -> bool {
+        let mut worked = true;
+        match task {
+            Some(Task::Generations(answer)) => drop(answer.send(self.generations())),
+            Some(Task::Differences { feed, since, named, answer }) => {
+                drop(answer.send(self.differences(&feed, since, named)));
+            }
+            Some(Task::Merged(merged)) => self.take_merged(merged),
+            #[cfg(test)]
+            Some(Task::Panic) => std::panic::resume_unwind(Box::new(())),
+            Some(task) => self.perform(task),
+            None => {
+                let ended = self.ends.is_some_and(|ends| ends.has_come(now_secs()));
+                if ended {
+                    // What is left of the same feeds: there is nothing new to keep.
+                    self.publish();
+                }
+                self.keep_late();
+                worked = self.refresh_due() || ended;
+            }
+        }
+        self.merge_overlays(itself);
+        worked
+    }
+
+    /// After a panic: what is in force stays, it is counted, and what was to be read is tried again later.
+    fn recover(&mut self) {
+        tracing::error!("a task of the publisher panicked: a defect; what is enforced stays");
+        self.reload_failures += 1;
+        for name in self.schedule.due(Instant::now()) {
+            self.schedule.done(&name, false, Instant::now(), self.random.random());
+        }
+        self.set_gauges();
     }
 
     /// Reads the feeds whose time has come; whether there were any.
@@ -218,7 +199,8 @@ impl Publisher {
         // Told by the clock on the wall, which may be set meanwhile.
         let ends = self.ends.and_then(Until::secs).map(|ends| Duration::from_secs(ends.saturating_sub(now_secs())));
         let ends = ends.map(|wait| wait.clamp(Duration::from_millis(100), CLOCK_EVERY));
-        match due.into_iter().chain(reap).chain(ends).min() {
+        let again = self.keeping.again_at().map(|at| at.saturating_duration_since(Instant::now()));
+        match due.into_iter().chain(reap).chain(ends).chain(again).min() {
             Some(wait) => tasks.recv_timeout(wait),
             None => tasks.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
@@ -235,6 +217,8 @@ impl Publisher {
             Task::Refresh { feeds, force, answer } => (self.refresh_named(&feeds, force), Some(answer)),
             Task::Rollback { generation, feeds, answer } => (self.roll_back(generation, &feeds), Some(answer)),
             Task::Unpin { feeds, answer } => (self.unpin(&feeds), Some(answer)),
+            #[cfg(test)]
+            Task::Panic => return,
             Task::Differences { .. } | Task::Merged(_) | Task::Generations(_) | Task::Stop => return,
         };
         report(&result);
@@ -262,7 +246,7 @@ impl Publisher {
     fn reload(&mut self) -> Result<Reloaded, ReloadError> {
         let result = self.try_reload();
         if result.is_err() {
-            self.troubles.reload_failures += 1;
+            self.reload_failures += 1;
             self.set_gauges();
         }
         result
@@ -290,7 +274,7 @@ impl Publisher {
             ..settings
         };
         self.zones = zones;
-        self.seen = seen;
+        self.seen = Some(seen);
         self.schedule.set(intervals(&self.settings), Instant::now());
         let mut reloaded = self.take(loaded);
         if !restart.is_empty() {
@@ -304,33 +288,43 @@ impl Publisher {
     pub(super) fn refresh(&mut self, names: &[String], force: bool) -> Result<Reloaded, ReloadError> {
         let wanted = Wanted::These { names, force };
         let loaded = load_feeds(&self.settings.feeds, self.feeds.as_ref(), wanted, &mut |_, _, _| ())?;
-        let nothing_new = loaded.tried.len() == loaded.troubles.len();
-        if nothing_new && self.enforced() != 0 {
-            // Nothing changed but what is known of those that failed: there is nothing to publish.
-            self.tell_schedule(&loaded.set, &loaded.tried, &loaded.troubles);
-            let notes = loaded.troubles.iter().map(|trouble| super::chain(trouble)).collect();
-            self.feeds = Some(loaded.set);
-            self.set_gauges();
-            return Ok(Reloaded { generation: self.generation, notes });
+        let says_the_same = self.feeds.as_ref().is_some_and(|set| set.says_the_same(&loaded.set));
+        if !says_the_same {
+            return Ok(self.take(loaded));
         }
-        Ok(self.take(loaded))
+        // There is nothing to publish; but when those that are well were read is to outlive the process.
+        let LoadedFeeds { set, tried, troubles } = loaded;
+        self.tell_schedule(&set, &tried, &troubles);
+        let mut reloaded = told(&set, &troubles, self.enforced());
+        self.feeds = Some(set);
+        self.set_gauges();
+        if self.whole && tried.len() > troubles.len() {
+            reloaded.notes.extend(self.keep_standing());
+        }
+        Ok(reloaded)
     }
 
     /// Takes what was loaded: in force, on disk, and in the figures.
     pub(super) fn take(&mut self, loaded: LoadedFeeds) -> Reloaded {
         let LoadedFeeds { set, tried, troubles } = loaded;
         self.tell_schedule(&set, &tried, &troubles);
-        let mut notes: Vec<String> = troubles.iter().map(|trouble| super::chain(trouble)).collect();
-        let waits = self.enforced() == 0;
-        let complete = set.states.iter().all(super::FeedState::is_loaded);
+        let mut reloaded = told(&set, &troubles, 0);
+        self.whole |= set.is_whole();
+        let some = set.has_some();
         self.feeds = Some(set);
-        if waits && self.settings.state.start == Start::Wait && !complete {
-            self.set_gauges();
-        } else {
+        if self.whole {
             self.publish();
-            notes.extend(self.keep());
+            reloaded.notes.extend(self.keep());
+        } else if self.settings.state.start == Start::Open && some {
+            // What there is protects better than nothing; it is neither called enforcing nor kept in the place of what was whole.
+            self.publish();
+            reloaded.notes.push("not enforcing all: some feeds could not be read yet".to_owned());
+        } else {
+            reloaded.notes.push("not enforcing: not all feeds could be read yet".to_owned());
+            self.set_gauges();
         }
-        Reloaded { generation: self.enforced(), notes }
+        reloaded.generation = self.enforced();
+        reloaded
     }
 
     /// Tells the schedule what was read, and which feeds rest.
@@ -362,49 +356,8 @@ impl Publisher {
         self.set_gauges();
     }
 
-    /// Keeps what is in force on disk; what the operator should know if that fails.
-    fn keep(&mut self) -> Option<String> {
-        self.keep_by(Store::save)
-    }
-
-    /// As [`Self::keep`], where the same was kept already, in its place.
-    pub(super) fn keep_again(&mut self) -> Option<String> {
-        self.keep_by(if self.troubles.unkept { Store::save } else { Store::save_again })
-    }
-
-    /// Keeps what is in force by one of the store's ways.
-    fn keep_by(&mut self, save: Save) -> Option<String> {
-        let (feeds, parts) = self.feeds.as_ref()?.kept();
-        let store = self.store.as_mut()?;
-        let kept = save(store, self.generation, now_secs(), feeds, parts);
-        self.troubles.unkept = kept.is_err();
-        let note = match kept {
-            Ok(()) => {
-                self.troubles.state_generation = self.generation;
-                None
-            }
-            Err(error) => {
-                self.troubles.state_failures += 1;
-                Some(format!("generation {} is enforced but not kept: {}", self.generation, super::chain(&error)))
-            }
-        };
-        self.set_gauges();
-        note
-    }
-
-    /// The number under which what is in force is kept; 0: it is not.
-    pub(super) const fn kept_in_force(&self) -> u64 {
-        self.troubles.state_generation
-    }
-
-    /// The generations that are kept.
-    fn generations(&self) -> Result<Generations, ReloadError> {
-        let store = self.store.as_ref().ok_or(ReloadError::NoStore)?;
-        Ok(Generations { kept: store.list(), in_force: self.troubles.state_generation })
-    }
-
     /// Tells the metrics what is in force.
-    fn set_gauges(&self) {
+    pub(super) fn set_gauges(&self) {
         let feeds = self.feeds.as_ref();
         self.metrics.set(Gauges {
             generation: self.enforced(),
@@ -412,9 +365,9 @@ impl Publisher {
             upstreams: self.settings.upstream.upstreams().iter().map(ToString::to_string).collect(),
             index_bytes: feeds.map_or(0, |set| set.indexes().iter().map(|index| index.bytes() as u64).sum()),
             accounts: self.accounts.clone(),
-            reload_failures: self.troubles.reload_failures,
-            state_generation: self.troubles.state_generation,
-            state_failures: self.troubles.state_failures,
+            reload_failures: self.reload_failures,
+            state_generation: self.keeping.generation,
+            state_failures: self.keeping.failures,
         });
     }
 
@@ -424,66 +377,25 @@ impl Publisher {
         notes.extend(self.feeds.iter().flat_map(|set| set.notes(&self.settings.policy_feeds, &self.settings.tenants)));
         notes
     }
+}
 
-    /// Every file that makes a generation.
-    fn files(&self) -> Vec<PathBuf> {
-        files(self.config_file.as_deref(), &self.settings)
-    }
-
-    /// Watches the files; a change that has come to rest is a task, and so is one since they were read. Without a watch there is still
-    /// SIGHUP.
-    fn watch(&self, tasks: &Sender<Task>) -> Option<Watch> {
-        let files = self.files();
-        if files.is_empty() {
-            return None;
-        }
-        let (watch, changes) = Watch::start(files).inspect_err(warn_unwatched).ok()?;
-        if look(&self.files()) != self.seen {
-            // Refused only once the publisher is gone.
-            tasks.send(Task::Reload(None)).ok();
-        }
-        let tasks = tasks.clone();
-        let relay = move || {
-            // Ends with the watch, or with the publisher.
-            while let Ok(changed) = changes.recv() {
-                if tasks.send(Task::Changed(changed.paths)).is_err() {
-                    break;
-                }
-            }
-        };
-        thread::Builder::new().name("cenote-changes".to_owned()).spawn(relay).ok()?;
-        Some(watch)
+/// What the operator should know of the feeds that were not taken.
+fn told(set: &FeedSet, troubles: &[super::FeedTrouble], generation: u64) -> Reloaded {
+    let is_loaded = |name: &str| set.find(name).is_some_and(|(state, _)| state.is_loaded());
+    let note = |trouble: &super::FeedTrouble| {
+        let unprotected = if is_loaded(&trouble.name) { "" } else { "; nothing of it is enforced: it was never read" };
+        format!("{}{unprotected}", super::chain(trouble))
+    };
+    Reloaded {
+        generation,
+        notes: troubles.iter().map(note).collect(),
+        refused: troubles.iter().map(|trouble| trouble.name.clone()).collect(),
     }
 }
 
 /// Every feed's name and interval.
 fn intervals(settings: &Settings) -> impl Iterator<Item = (&str, u32)> {
     settings.feeds.iter().map(|feed| (feed.name.as_str(), feed.refresh_secs))
-}
-
-/// Every file that makes a generation: the configuration first, then zones and what feeds may not sink, then feeds.
-fn files(config_file: Option<&Path>, settings: &Settings) -> Vec<PathBuf> {
-    let feeds = settings.feeds.iter().filter_map(|feed| match &feed.source {
-        Source::File(path) => Some(path.clone()),
-        Source::Sample => None,
-    });
-    other_files(config_file, settings).chain(feeds).collect()
-}
-
-/// Those of them that are no feed's.
-fn other_files(config_file: Option<&Path>, settings: &Settings) -> impl Iterator<Item = PathBuf> {
-    let zones = settings.zones.zones.iter().map(|zone| zone.file.clone());
-    config_file.map(Path::to_owned).into_iter().chain(settings.protected_file.clone()).chain(zones)
-}
-
-/// What files look like now.
-fn look(files: &[PathBuf]) -> Vec<Option<Stat>> {
-    files.iter().map(|file| Stat::of(file)).collect()
-}
-
-/// Says that files are not watched.
-fn warn_unwatched(error: &crate::feed::WatchError) {
-    tracing::warn!(error = super::chain(error), "files are not watched; SIGHUP or `cenote reload` reloads");
 }
 
 /// Logs what a task came to.

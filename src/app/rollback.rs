@@ -14,6 +14,8 @@ impl Publisher {
         let mut reloaded = self.refresh(&names, force)?;
         let pinned = |name: &&String| self.feeds.as_ref().is_some_and(|set| set.is_pinned(name));
         for name in names.iter().filter(pinned) {
+            // Asked for by its name, it was not taken.
+            reloaded.refused.extend(feeds.contains(name).then(|| name.clone()));
             reloaded
                 .notes
                 .push(format!("feed {name} is pinned: `cenote feed unpin {name}` lets it follow its source again"));
@@ -24,27 +26,28 @@ impl Publisher {
     /// Enforces what these feeds, or all, were in an older generation, and pins those that are now other than they were.
     pub(super) fn roll_back(&mut self, generation: Option<u64>, feeds: &[String]) -> Result<Reloaded, ReloadError> {
         let names = self.named(feeds)?;
-        let in_force = self.kept_in_force();
         let store = self.store.as_ref().ok_or(ReloadError::NoStore)?;
         let current = self.feeds.as_ref().ok_or(ReloadError::NoneBefore)?;
-        let other = |then: &KeptFeed| {
-            let now = current.find(&then.name).filter(|_| names.contains(&then.name));
-            now.is_some_and(|(now, _)| {
-                then.loaded_at_secs != 0 && !now.is_same_load(&FeedState::from_kept(then.clone()))
-            })
+        let older = |feed: &KeptFeed, of: u64| {
+            let now = current.find(&feed.name).filter(|_| names.contains(&feed.name));
+            now.is_some_and(|(now, _)| now.goes_back_to(&FeedState::from_kept(feed.clone()), of))
         };
-        let older = || store.list().into_iter().filter(|kept| kept.generation < in_force);
-        let before = || older().find(|kept| kept.feeds.iter().any(other)).map(|kept| kept.generation);
-        let generation = generation.or_else(before).ok_or(ReloadError::NoneBefore)?;
+        let newest =
+            || store.list().into_iter().find(|kept| kept.feeds.iter().any(|feed| older(feed, kept.generation)));
+        let asked = generation.is_some();
+        let generation = generation.or_else(|| newest().map(|kept| kept.generation)).ok_or(ReloadError::NoneBefore)?;
         let old = FeedSet::from_kept(store.get(generation)?);
+        let differs = |now: &FeedState, then: &FeedState| {
+            if asked { !now.says_the_same(then) } else { now.goes_back_to(then, generation) }
+        };
         let (mut states, mut sources, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         for config in &self.settings.feeds {
             let present = current.find(&config.name);
             let past = old.find(&config.name).filter(|(state, _)| names.contains(&config.name) && state.is_loaded());
             let (state, next) = match (present, past) {
-                (Some((now, _)), Some((then, next))) if !now.is_same_load(then) => {
+                (Some((now, _)), Some((then, next))) if differs(now, then) => {
                     notes.push(format!("feed {} is as in generation {generation}, and pinned", config.name));
-                    (then.rolled_back(now), next)
+                    (then.rolled_back(now, generation), next)
                 }
                 (Some((now, next)), _) => (now.clone(), next),
                 (None, _) => return Err(ReloadError::NoSuchFeed(config.name.clone())),

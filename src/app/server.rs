@@ -12,8 +12,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::assembly::{Common, Doors, STREAM_PATIENCE, random, start_workers};
 use super::control::Control;
+use super::keeping::Keeping;
 use super::merging::Merging;
-use super::publisher::{Publisher, Troubles};
+use super::publisher::Publisher;
 use super::tasks::{Task, tasks};
 use super::{FeedState, Progress, ReloadError, Reloaded, Signals, StartError, chain, system};
 use crate::admin::{self, serve_http};
@@ -134,7 +135,7 @@ impl Server {
             posts: Arc::clone(&posts),
             metrics: Arc::clone(&metrics),
             feeds: None,
-            seen: Vec::new(),
+            seen: None,
             zones,
             generation: 0,
             accounts: common.accounts,
@@ -143,10 +144,12 @@ impl Server {
             schedule: Schedule::default(),
             random: random()?,
             merging: Merging::default(),
-            troubles: Troubles::default(),
+            keeping: Keeping::default(),
+            whole: false,
+            reload_failures: 0,
         };
         let loaded = publisher.first_load(progress);
-        if let Ok(Reloaded { generation, notes }) = &loaded {
+        if let Ok(Reloaded { generation, notes, refused: _ }) = &loaded {
             started.generation = *generation;
             started.notes.clone_from(notes);
             started.feeds = publisher.feeds.as_ref().map(|set| set.states.clone()).unwrap_or_default();
@@ -255,4 +258,27 @@ fn spawn_door<E: std::error::Error>(
             tracing::error!(error = chain(&error), "{door} ended");
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_publisher_costs_one_task_and_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cenote.toml");
+        std::fs::write(folder.path().join("ads"), "one.test\n").unwrap();
+        let text = "[server]\nlisten = ['127.0.0.1:0']\nworkers = 1\ndrain-secs = 1\n[upstream]\nservers = ['127.7.7.8:9']\n\
+                    [metrics]\nlisten = ''\n[admin]\nsocket = ''\n[[feed]]\nname = 'ads'\nsource = 'ads'\n";
+        std::fs::write(&file, text).unwrap();
+        let settings = crate::config::load(&file).unwrap();
+        let server = Server::start(settings, Some(&file), &mut |_, _, _| ()).unwrap();
+        let before = server.live().load().generation;
+        server.tasks.send(Task::Panic).unwrap();
+        let reloaded = server.reload().unwrap();
+        assert!(reloaded.generation > before && reloaded.notes.is_empty(), "{:?}", reloaded.notes);
+        assert_eq!(server.metrics().gauges().reload_failures, 1);
+        server.stop();
+    }
 }

@@ -60,6 +60,9 @@ pub(super) enum Task {
     Merged(Merged),
     /// Say which generations are kept.
     Generations(Answer<Generations>),
+    /// Panic.
+    #[cfg(test)]
+    Panic,
     /// End.
     Stop,
 }
@@ -71,6 +74,8 @@ pub struct Reloaded {
     pub generation: u64,
     /// What the operator should know.
     pub notes: Vec<String>,
+    /// The feeds that were to be read and were not taken.
+    pub refused: Vec<String>,
 }
 
 /// The generations kept on disk.
@@ -78,8 +83,10 @@ pub struct Reloaded {
 pub struct Generations {
     /// The newest first.
     pub kept: Vec<KeptGeneration>,
-    /// The number of the one in force.
+    /// The number of the one in force; 0: what is enforced, if anything is, is not kept.
     pub in_force: u64,
+    /// The number of what is enforced; 0: nothing is.
+    pub enforced: u64,
 }
 
 /// Why nothing was reloaded; the generation in force stays.
@@ -94,7 +101,7 @@ pub enum ReloadError {
     /// The index could not be built.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// The first load: a feed could not be taken.
+    /// The first load, or a load without a server: these could not be taken.
     #[error("{}", list(.0))]
     Feeds(Vec<FeedTrouble>),
     /// A generation could not be had back, or another server has the folder.
@@ -114,8 +121,8 @@ pub enum ReloadError {
     /// There is nothing to do.
     #[error("{0}")]
     Nothing(&'static str),
-    /// The server is stopping.
-    #[error("the server is stopping")]
+    /// The server is stopping, or the task panicked.
+    #[error("it was not done: the server is stopping, or failed by a defect; see its log")]
     Stopping,
 }
 

@@ -55,11 +55,11 @@ pub(super) fn write_differences(differences: &FeedDifferences, out: &mut dyn Wri
     Ok(())
 }
 
-/// Prints the generations that are kept.
+/// Prints the generations that are kept, and whether what is enforced is among them.
 ///
 /// # Errors
 /// As `out` has.
-pub(super) fn write_generations(kept: &[GenerationSummary], out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_generations(kept: &[GenerationSummary], enforced: u64, out: &mut dyn Write) -> io::Result<()> {
     let mut table = Table::new(vec!["generation", "published", "entries", "feeds", ""]);
     for generation in kept {
         let feeds: Vec<String> = generation
@@ -77,7 +77,12 @@ pub(super) fn write_generations(kept: &[GenerationSummary], out: &mut dyn Write)
             if generation.in_force { "in force" } else { "" }.into(),
         ]);
     }
-    table.write(out, 0)
+    table.write(out, 0)?;
+    match enforced {
+        0 => writeln!(out, "nothing is enforced yet"),
+        _ if kept.iter().any(|kept| kept.in_force) => Ok(()),
+        enforced => writeln!(out, "generation {enforced} is enforced, and not kept"),
+    }
 }
 
 /// How long ago a moment was, its time given in seconds since 1970; 0 is never.
@@ -153,12 +158,17 @@ new   plain           0        0  never      not read yet              -
             feeds: vec![("a".to_owned(), entries, !in_force), ("b".to_owned(), 2, false)],
         };
         let mut out = Vec::new();
-        write_generations(&[generation(12, true, 1000), generation(11, false, 999)], &mut out).unwrap();
+        write_generations(&[generation(12, true, 1000), generation(11, false, 999)], 12, &mut out).unwrap();
         let want = "\
 generation  published   entries  feeds
         12  10 min ago    1,002  a 1,000, b 2         in force
         11  10 min ago    1,001  a 999 (pinned), b 2
 ";
         assert_eq!(String::from_utf8(out).unwrap(), want);
+        for (enforced, want) in [(13, "generation 13 is enforced, and not kept\n"), (0, "nothing is enforced yet\n")] {
+            let mut out = Vec::new();
+            write_generations(&[generation(11, false, 999)], enforced, &mut out).unwrap();
+            assert!(String::from_utf8(out).unwrap().ends_with(want), "{want}");
+        }
     }
 }

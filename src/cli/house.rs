@@ -84,7 +84,9 @@ impl House for Cenote {
 
     fn publish(&self, socket: &Path, request: &Request) -> Result<Reloaded, Failed> {
         match admin::ask(socket, request)? {
-            Reply::Reloaded { generation, warnings, .. } => Ok(Reloaded { generation, notes: warnings }),
+            Reply::Reloaded { generation, warnings, refused, .. } => {
+                Ok(Reloaded { generation, notes: warnings, refused })
+            }
             reply => Err(unexpected(reply)),
         }
     }
@@ -103,9 +105,9 @@ impl House for Cenote {
         }
     }
 
-    fn generations(&self, socket: &Path) -> Result<Vec<GenerationSummary>, Failed> {
+    fn generations(&self, socket: &Path) -> Result<(Vec<GenerationSummary>, u64), Failed> {
         match admin::ask(socket, &Request::Generations)? {
-            Reply::Generations { kept } => Ok(kept),
+            Reply::Generations { kept, enforced } => Ok((kept, enforced)),
             reply => Err(unexpected(reply)),
         }
     }

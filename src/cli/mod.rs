@@ -82,11 +82,11 @@ pub trait House {
     /// Nobody to ask, no such feed or generation, or a source that cannot be read.
     fn differences(&self, socket: &Path, request: &Request) -> Result<FeedDifferences, Failed>;
 
-    /// The generations that the server behind `socket` keeps, the newest first.
+    /// The generations that the server behind `socket` keeps, the newest first, and the number of what it enforces (0: nothing).
     ///
     /// # Errors
     /// Nobody to ask, or none are kept.
-    fn generations(&self, socket: &Path) -> Result<Vec<GenerationSummary>, Failed>;
+    fn generations(&self, socket: &Path) -> Result<(Vec<GenerationSummary>, u64), Failed>;
 }
 
 /// Who explains.
@@ -123,6 +123,8 @@ pub struct Reloaded {
     pub generation: u64,
     /// What was kept, and which keys need a restart.
     pub notes: Vec<String>,
+    /// The feeds that were not taken.
+    pub refused: Vec<String>,
 }
 
 /// Why a command ended other than well.
@@ -159,6 +161,11 @@ impl From<io::Error> for Failure {
 #[derive(Debug, thiserror::Error)]
 #[error("expected an admin socket to ask, got a configuration without one (admin.socket)")]
 struct NoSocket;
+
+/// Feeds were to be read and were not taken.
+#[derive(Debug, thiserror::Error)]
+#[error("not taken, what was enforced of them stays: {}", .0.join(", "))]
+struct NotTaken(Vec<String>);
 
 /// Runs one command line, its first word the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>, house: &dyn House) -> ExitCode {
@@ -326,17 +333,22 @@ fn differences(args: args::Diff, house: &dyn House, out: &mut dyn Write) -> Resu
 
 /// `generations`.
 fn generations(args: args::Socket, house: &dyn House, out: &mut dyn Write) -> Result<(), Failure> {
-    Ok(feeds::write_generations(&house.generations(&socket(args)?)?, out)?)
+    let (kept, enforced) = house.generations(&socket(args)?)?;
+    Ok(feeds::write_generations(&kept, enforced, out)?)
 }
 
 /// `reload`, `rollback`, `feed refresh`, `feed unpin`.
 fn publish(args: args::Socket, request: &Request, house: &dyn House, out: &mut dyn Write) -> Result<(), Failure> {
-    let Reloaded { generation, notes } = house.publish(&socket(args)?, request)?;
-    writeln!(out, "generation {generation} serves")?;
+    let Reloaded { generation, notes, refused } = house.publish(&socket(args)?, request)?;
+    match generation {
+        0 => writeln!(out, "nothing is enforced yet")?,
+        generation => writeln!(out, "generation {generation} serves")?,
+    }
     for note in &notes {
         writeln!(out, "note: {}", plain(note))?;
     }
-    Ok(())
+    // Scripts are to know.
+    if refused.is_empty() { Ok(()) } else { Err(Failure::House(NotTaken(refused).into())) }
 }
 
 #[cfg(test)]
@@ -405,7 +417,11 @@ mod tests {
         fn publish(&self, socket: &Path, request: &Request) -> Result<Reloaded, Failed> {
             self.result()?;
             let notes = vec![format!("{} {}", socket.display(), serde_json::to_string(request)?)];
-            Ok(Reloaded { generation: 4, notes })
+            let refused = match request {
+                Request::Refresh { feeds, .. } if feeds == &["bad"] => feeds.clone(),
+                _ => Vec::new(),
+            };
+            Ok(Reloaded { generation: 4, notes, refused })
         }
 
         fn feeds(&self, socket: &Path) -> Result<Vec<FeedSummary>, Failed> {
@@ -422,9 +438,9 @@ mod tests {
             })
         }
 
-        fn generations(&self, _: &Path) -> Result<Vec<GenerationSummary>, Failed> {
+        fn generations(&self, _: &Path) -> Result<(Vec<GenerationSummary>, u64), Failed> {
             self.result()?;
-            Ok(vec![GenerationSummary { generation: 77, in_force: true, ..GenerationSummary::default() }])
+            Ok((vec![GenerationSummary { generation: 77, in_force: true, ..GenerationSummary::default() }], 77))
         }
     }
 
@@ -487,6 +503,7 @@ mod tests {
             ("rollback 9 --feed a --socket s".to_owned(), false, done, "\"generation\":9,\"feeds\":[\"a\"]}", ""),
             ("feed list --socket s".to_owned(), false, done, "not read yet", ""),
             ("feed refresh a b --force --socket s".to_owned(), false, done, "[\"a\",\"b\"],\"force\":true}", ""),
+            ("feed refresh bad --socket s".to_owned(), false, failed, "note: s", "stays: bad\n"),
             ("feed diff a --since 3 --names --socket s".to_owned(), false, done, "\"since\":3,\"named\":true}", ""),
             ("feed diff a --socket s".to_owned(), false, done, "added 1,234, removed 0, altered 0\n", ""),
             ("feed unpin --socket s".to_owned(), false, done, "\"unpin\",\"feeds\":[]}", ""),

@@ -40,4 +40,4 @@ pub use settle::{SETTLE_WAIT_MAX, STILL_FOR, Settling, Stat, Verdict};
 pub use store::{Kept, KeptFeed, KeptGeneration, Start, Store, StoreConfig, StoreError};
 pub use terms::{Column, IndicatorTerms, Terms, Tlp};
 pub use unpack::{RATIO_MAX, ZSTD_WINDOW_OCTETS_MAX};
-pub use watch::{Changed, Watch, WatchError};
+pub use watch::{Changed, Notice, Watch, WatchError};

@@ -1,4 +1,4 @@
-//! [`Settling`]: whether files that change have come to rest. Time and what the files look like in, a verdict out; no clock, no I/O of its own.
+//! [`Settling`]: whether a file that changes has come to rest. Time and what the file looks like in, a verdict out; no clock, no I/O of its own.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
@@ -38,39 +38,39 @@ impl From<&Metadata> for Stat {
     }
 }
 
-/// Whether the files may be read now.
+/// Whether the file may be read now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Not yet: look again after this long, or when something happens.
     Wait(Duration),
-    /// They have come to rest.
+    /// It has come to rest.
     Still,
-    /// They have not, and have been waited for long enough.
+    /// It has not, and has been waited for long enough.
     Restless,
 }
 
-/// Some files on their way to rest.
-#[derive(Debug)]
+/// A file on its way to rest.
+#[derive(Debug, Clone)]
 pub struct Settling {
     /// When the wait began.
     began: Instant,
-    /// Since when the files look like `last`.
+    /// Since when the file looks like `last`.
     since: Instant,
-    /// What they looked like when last looked at.
-    last: Vec<Option<Stat>>,
+    /// What it looked like when last looked at.
+    last: Option<Stat>,
 }
 
 impl Settling {
-    /// Begins to wait at `now` for files that look like `stats`.
+    /// Begins to wait at `now` for a file that looks like `stat`.
     #[must_use]
-    pub const fn begin(now: Instant, stats: Vec<Option<Stat>>) -> Self {
-        Self { began: now, since: now, last: stats }
+    pub const fn begin(now: Instant, stat: Option<Stat>) -> Self {
+        Self { began: now, since: now, last: stat }
     }
 
-    /// What the files' looks at `now` mean.
-    pub fn look(&mut self, now: Instant, stats: &[Option<Stat>]) -> Verdict {
-        if self.last != stats {
-            self.last = stats.to_vec();
+    /// What the file's look at `now` means.
+    pub fn look(&mut self, now: Instant, stat: Option<Stat>) -> Verdict {
+        if self.last != stat {
+            self.last = stat;
             self.since = now;
         }
         let still_for = now.saturating_duration_since(self.since);
@@ -100,30 +100,30 @@ mod tests {
         let ms = |ms| begin + Duration::from_millis(ms);
         let wait = |ms| Verdict::Wait(Duration::from_millis(ms));
         let replaced = Some(Stat { identity: (1, 2), ..stat(9).unwrap() });
-        let mut settling = Settling::begin(begin, vec![stat(1), None]);
-        for (at, stats, want) in [
-            (ms(0), [stat(1), None], wait(200)),
-            (ms(150), [stat(1), None], wait(50)),
-            (ms(160), [stat(9), None], wait(200)), // it grew
-            (ms(300), [stat(9), None], wait(60)),
-            (ms(310), [replaced, None], wait(200)),    // another took its place
-            (ms(320), [replaced, stat(1)], wait(200)), // the other appeared
-            (ms(519), [replaced, stat(1)], wait(1)),
-            (ms(520), [replaced, stat(1)], Verdict::Still),
+        let mut settling = Settling::begin(begin, stat(1));
+        for (at, stat, want) in [
+            (ms(0), stat(1), wait(200)),
+            (ms(150), stat(1), wait(50)),
+            (ms(160), stat(9), wait(200)), // it grew
+            (ms(300), stat(9), wait(60)),
+            (ms(310), replaced, wait(200)), // another took its place
+            (ms(320), None, wait(200)),     // it went
+            (ms(519), None, wait(1)),
+            (ms(520), None, Verdict::Still),
         ] {
-            assert_eq!(settling.look(at, &stats), want, "{:?}", at - begin);
+            assert_eq!(settling.look(at, stat), want, "{:?}", at - begin);
         }
     }
 
     #[test]
     fn a_file_that_never_rests_is_not_waited_for_for_ever() {
         let begin = Instant::now();
-        let mut settling = Settling::begin(begin, vec![stat(0)]);
+        let mut settling = Settling::begin(begin, stat(0));
         let mut looks = 0;
         loop {
             looks += 1;
             let now = begin + Duration::from_millis(100 * looks);
-            match settling.look(now, &[stat(looks)]) {
+            match settling.look(now, stat(looks)) {
                 Verdict::Wait(more) => assert!(now + more <= begin + SETTLE_WAIT_MAX),
                 Verdict::Restless => break assert_eq!(now, begin + SETTLE_WAIT_MAX),
                 Verdict::Still => panic!("it moves"),
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn time_that_goes_backwards_waits() {
         let begin = Instant::now() + Duration::from_secs(1);
-        let mut settling = Settling::begin(begin, vec![None]);
-        assert_eq!(settling.look(begin - Duration::from_millis(500), &[None]), Verdict::Wait(STILL_FOR));
+        let mut settling = Settling::begin(begin, None);
+        assert_eq!(settling.look(begin - Duration::from_millis(500), None), Verdict::Wait(STILL_FOR));
     }
 }

@@ -1,8 +1,9 @@
-//! [`Watch`]: tells when files have changed and come to rest.
+//! [`Watch`]: tells when files have changed and come to rest, each for itself.
 //!
 //! The folders are watched, not the files: editors and `mv` put another file in the place of the one that was there, and a Kubernetes
 //! ConfigMap swaps a link on the way to it. Any event in them leads to a look at the files, and only a file that looks other than before
-//! is a change, so that our own reading of it never is. One thread, which sleeps until something happens.
+//! is a change, so that our own reading of it never is. A folder that cannot be watched, because it is not there say, is told once and tried
+//! again every two seconds, and its files are looked at as often. One thread, which sleeps until something happens.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -12,10 +13,21 @@ use std::time::{Duration, Instant};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use super::settle::{Settling, Stat, Verdict};
+use super::settle::{STILL_FOR, Settling, Stat, Verdict};
 
 /// The most links followed on the way to a file (Linux follows 40).
 const LINKS_MAX: usize = 40;
+/// How often files are looked at while a folder on the way to one of them cannot be watched (a guess: a person waits for no more).
+const UNWATCHED_LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// What a watch tells.
+#[derive(Debug)]
+pub enum Notice {
+    /// Files changed and may be read again.
+    Changed(Changed),
+    /// Something is not watched; its files are looked at now and then instead.
+    Unwatched(WatchError),
+}
 
 /// Files changed and may be read again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,12 +75,13 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches `paths`. Begin before the first load, so that no change falls between the two.
+    /// Watches `paths`. Begin before the first load, so that no change falls between the two. Neither a file nor its folder need exist.
     ///
     /// # Errors
-    /// [`WatchError`]; a file need not exist, its folder must.
-    pub fn start(paths: Vec<PathBuf>) -> Result<(Self, Receiver<Changed>), WatchError> {
+    /// [`WatchError::Thread`]; whatever else cannot be watched is a [`Notice`].
+    pub fn start(paths: Vec<PathBuf>) -> Result<(Self, Receiver<Notice>), WatchError> {
         let (send, messages) = mpsc::channel();
+        let (notices, receiver) = mpsc::channel();
         let on_event = send.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let paths = match event {
@@ -79,16 +92,25 @@ impl Watch {
             };
             // Refused only once the thread is gone, and then nobody wants it.
             on_event.send(Message::Event(paths)).ok();
-        })
-        .map_err(WatchError::Unavailable)?;
-        let (changed, receiver) = mpsc::channel();
-        let mut watched =
-            Watched { watcher, paths, steps: BTreeSet::new(), folders: BTreeSet::new(), known: Vec::new() };
-        watched.arm()?;
-        watched.known = watched.look();
+        });
+        let watcher = watcher.map_err(|source| notices.send(Notice::Unwatched(WatchError::Unavailable(source)))).ok();
+        let mut watched = Watched {
+            watcher,
+            files: Vec::new(),
+            steps: BTreeSet::new(),
+            folders: BTreeSet::new(),
+            unwatched: BTreeSet::new(),
+            arm_at: None,
+            notices,
+        };
+        watched.files = paths.into_iter().map(|path| File { path, known: None, settling: None }).collect();
+        watched.arm(Instant::now());
+        for file in &mut watched.files {
+            file.known = Stat::of(&file.path);
+        }
         let thread = std::thread::Builder::new()
             .name("feed-watch".to_owned())
-            .spawn(move || watched.run(&messages, &changed))
+            .spawn(move || watched.run(&messages))
             .map_err(WatchError::Thread)?;
         Ok((Self { stop: send, thread: Some(thread) }, receiver))
     }
@@ -104,53 +126,78 @@ impl Drop for Watch {
     }
 }
 
+/// A file that is watched.
+struct File {
+    /// As it was given.
+    path: PathBuf,
+    /// What it looked like when it was last reported, or at the start.
+    known: Option<Stat>,
+    /// While it looks other than that.
+    settling: Option<Settling>,
+}
+
+impl File {
+    /// Looks at it: what that means if it changed, or is changing.
+    fn look(&mut self, now: Instant) -> Option<Verdict> {
+        let stat = Stat::of(&self.path);
+        if self.settling.is_none() && stat == self.known {
+            return None;
+        }
+        let verdict = self.settling.get_or_insert_with(|| Settling::begin(now, stat)).look(now, stat);
+        if matches!(verdict, Verdict::Wait(_)) {
+            return Some(verdict);
+        }
+        self.settling = None;
+        // It may be what it was again.
+        (std::mem::replace(&mut self.known, stat) != stat).then_some(verdict)
+    }
+}
+
 /// The thread's own.
 struct Watched {
-    /// The system's watches.
-    watcher: RecommendedWatcher,
-    /// The files, as they were given.
-    paths: Vec<PathBuf>,
+    /// The system's watches, if it gives any.
+    watcher: Option<RecommendedWatcher>,
+    /// The files.
+    files: Vec<File>,
     /// Every path on the way to a file: each link, and the file.
     steps: BTreeSet<PathBuf>,
-    /// The folders of `steps`, which are watched.
+    /// The folders of `steps`.
     folders: BTreeSet<PathBuf>,
-    /// What the files looked like when they were last reported, or at the start.
-    known: Vec<Option<Stat>>,
+    /// Those of them that are not watched, each told once.
+    unwatched: BTreeSet<PathBuf>,
+    /// When folders are next to be watched anew.
+    arm_at: Option<Instant>,
+    /// Where what is found is told.
+    notices: Sender<Notice>,
 }
 
 impl Watched {
     /// Waits for events, for rest, and reports; until told to stop.
-    fn run(mut self, messages: &Receiver<Message>, changed: &Sender<Changed>) {
-        let mut settling: Option<Settling> = None;
-        let mut wait = None;
+    fn run(mut self, messages: &Receiver<Message>) {
+        let mut wake = self.arm_at;
         loop {
-            let message = match wait {
+            let message = match wake {
                 None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(time) => messages.recv_timeout(time),
+                Some(at) => messages.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
+            let now = Instant::now();
             match message {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(Message::Event(paths)) if settling.is_none() && !self.concerns(&paths) => continue,
-                Ok(Message::Event(_)) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Message::Event(paths)) if !self.concerns(&paths) => continue,
+                // A folder on the way may have been replaced with all in it.
+                Ok(Message::Event(_)) => {
+                    let soon = now + STILL_FOR;
+                    self.arm_at = Some(self.arm_at.map_or(soon, |at| at.min(soon)));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
             }
-            let (now, stats) = (Instant::now(), self.look());
-            let verdict = settling.get_or_insert_with(|| Settling::begin(now, stats.clone())).look(now, &stats);
-            if let Verdict::Wait(time) = verdict {
-                wait = Some(time);
-                continue;
+            // Files are looked at after that: what changed before its folder was watched is seen.
+            if self.arm_at.is_some_and(|at| at <= now) {
+                self.arm(now);
             }
-            // A folder on the way may have been replaced with all in it, and a file in it may change before it is watched: look again. A
-            // folder that cannot be watched now is tried again at the next event.
-            self.arm().ok();
-            if verdict == Verdict::Still && self.look() != stats {
-                wait = Some(Duration::ZERO);
-                continue;
-            }
-            (settling, wait) = (None, None);
-            if let Some(paths) = self.report(stats)
-                && changed.send(Changed { paths, still: verdict == Verdict::Still }).is_err()
-            {
-                return;
+            match self.look(now) {
+                Ok(next) => wake = next.into_iter().chain(self.arm_at).min(),
+                Err(mpsc::SendError(_)) => return,
             }
         }
     }
@@ -160,34 +207,51 @@ impl Watched {
         paths.is_empty() || paths.iter().any(|path| self.steps.contains(path) || self.folders.contains(path))
     }
 
-    /// Looks at every file.
-    fn look(&self) -> Vec<Option<Stat>> {
-        self.paths.iter().map(|path| Stat::of(path)).collect()
+    /// Looks at every file and tells which may be read; when one that moves is to be looked at again. One that never rests keeps no other
+    /// waiting.
+    fn look(&mut self, now: Instant) -> Result<Option<Instant>, mpsc::SendError<Notice>> {
+        let mut next: Option<Instant> = None;
+        let mut changed = Changed { paths: Vec::new(), still: true };
+        for file in &mut self.files {
+            match file.look(now) {
+                Some(Verdict::Wait(more)) => next = Some(next.map_or(now + more, |at| at.min(now + more))),
+                Some(verdict) => {
+                    changed.paths.push(file.path.clone());
+                    changed.still &= verdict == Verdict::Still;
+                }
+                None => {}
+            }
+        }
+        if !changed.paths.is_empty() {
+            self.notices.send(Notice::Changed(changed))?;
+        }
+        Ok(next)
     }
 
-    /// The files that look other than they did; from now on they are known so.
-    fn report(&mut self, stats: Vec<Option<Stat>>) -> Option<Vec<PathBuf>> {
-        let before = std::mem::replace(&mut self.known, stats);
-        let pairs = before.iter().zip(&self.known).zip(&self.paths);
-        let paths: Vec<_> = pairs.filter(|((old, new), _)| old != new).map(|(_, path)| path.clone()).collect();
-        Some(paths).filter(|paths| !paths.is_empty())
-    }
-
-    /// Watches every folder on the way to a file, and no other.
-    fn arm(&mut self) -> Result<(), WatchError> {
-        self.steps = self.paths.iter().flat_map(|path| steps(path)).collect();
+    /// Watches every folder on the way to a file, and no other; those that cannot be are tried again later.
+    fn arm(&mut self, now: Instant) {
+        self.steps = self.files.iter().flat_map(|file| steps(&file.path)).collect();
         let folders = self.steps.iter().filter_map(|step| step.parent()).map(Path::to_owned).collect();
-        for folder in std::mem::replace(&mut self.folders, folders).difference(&self.folders) {
-            // The folder itself may be gone, and its watch with it.
-            self.watcher.unwatch(folder).ok();
+        let before = std::mem::replace(&mut self.folders, folders);
+        if let Some(watcher) = &mut self.watcher {
+            for folder in before.difference(&self.folders) {
+                // The folder itself may be gone, and its watch with it.
+                watcher.unwatch(folder).ok();
+            }
+            let told = std::mem::take(&mut self.unwatched);
+            for folder in &self.folders {
+                // Watching a folder again replaces its watch, which is what a folder made anew under the same name needs.
+                let Err(source) = watcher.watch(folder, RecursiveMode::NonRecursive) else { continue };
+                if !told.contains(folder) {
+                    // Refused only once nobody listens: the next change ends the thread.
+                    let folder = folder.clone();
+                    self.notices.send(Notice::Unwatched(WatchError::Folder { folder, source })).ok();
+                }
+                self.unwatched.insert(folder.clone());
+            }
         }
-        let mut outcome = Ok(());
-        for folder in &self.folders {
-            // Watching a folder again replaces its watch, which is what a folder made anew under the same name needs.
-            let watched = self.watcher.watch(folder, RecursiveMode::NonRecursive);
-            outcome = outcome.and(watched.map_err(|source| WatchError::Folder { folder: folder.clone(), source }));
-        }
-        outcome
+        let all_watched = self.watcher.is_some() && self.unwatched.is_empty();
+        self.arm_at = (!all_watched).then(|| now + UNWATCHED_LOOK_EVERY);
     }
 }
 
@@ -244,6 +308,15 @@ mod tests {
         (folder, path)
     }
 
+    /// The next change that is told.
+    fn changed(notices: &Receiver<Notice>) -> Option<Changed> {
+        match notices.recv_timeout(LIMIT) {
+            Ok(Notice::Changed(changed)) => Some(changed),
+            Ok(Notice::Unwatched(error)) => panic!("{error:?}"),
+            Err(_) => None,
+        }
+    }
+
     #[test]
     fn every_link_on_the_way_is_a_step() {
         let (_keep, root) = folder();
@@ -271,7 +344,7 @@ mod tests {
         std::fs::write(&plain, "a").unwrap();
         let (watch, changes) = Watch::start(vec![plain.clone(), linked.clone()]).unwrap();
         let told = |path: &Path| {
-            assert_eq!(changes.recv_timeout(LIMIT), Ok(Changed { paths: vec![path.to_owned()], still: true }));
+            assert_eq!(changed(&changes), Some(Changed { paths: vec![path.to_owned()], still: true }));
         };
 
         std::fs::write(&plain, "ab").unwrap();
@@ -298,9 +371,54 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_cannot_be_watched() {
+    fn a_folder_that_is_not_there_is_told_once_and_waited_for_and_the_others_are_watched() {
         let (_keep, root) = folder();
-        let error = Watch::start(vec![root.join("none/feed")]).unwrap_err();
-        assert!(matches!(error, WatchError::Folder { .. }), "{error:?}");
+        let (there, none) = (root.join("there"), root.join("not/yet/feed"));
+        let (_watch, notices) = Watch::start(vec![none.clone(), there.clone()]).unwrap();
+        let told = notices.recv_timeout(LIMIT).unwrap();
+        let of = none.parent().unwrap();
+        assert!(matches!(&told, Notice::Unwatched(WatchError::Folder { folder, .. }) if folder == of), "{told:?}");
+        for (path, text) in [(&there, "a"), (&none, "a"), (&there, "ab"), (&none, "ab")] {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+            assert_eq!(changed(&notices), Some(Changed { paths: vec![path.clone()], still: true }));
+        }
+        // Made anew after it was gone: told again, and waited for again.
+        std::fs::remove_dir_all(root.join("not")).unwrap();
+        let (mut gone, mut unwatched) = (false, false);
+        while !(gone && unwatched) {
+            match notices.recv_timeout(LIMIT).unwrap() {
+                Notice::Changed(changed) => gone |= changed.paths == [none.clone()],
+                Notice::Unwatched(_) => unwatched = true,
+            }
+        }
+        std::fs::create_dir_all(of).unwrap();
+        std::fs::write(&none, "abc").unwrap();
+        assert_eq!(changed(&notices), Some(Changed { paths: vec![none], still: true }));
+    }
+
+    #[test]
+    fn a_file_that_never_rests_keeps_no_other_waiting() {
+        let (_keep, root) = folder();
+        let (restless, calm) = (root.join("restless"), root.join("calm"));
+        let (_watch, notices) = Watch::start(vec![restless.clone(), calm.clone()]).unwrap();
+        let (stop, stopped) = mpsc::channel::<()>();
+        let writer = std::thread::spawn({
+            let restless = restless.clone();
+            move || {
+                let mut text = String::new();
+                // Until the other side is gone.
+                while stopped.recv_timeout(STILL_FOR / 10) == Err(RecvTimeoutError::Timeout) {
+                    text.push('a');
+                    std::fs::write(&restless, &text).unwrap();
+                }
+            }
+        });
+        std::fs::write(&calm, "a").unwrap();
+        // A machine that stalls may make the other one look still for once.
+        let told = std::iter::from_fn(|| changed(&notices)).find(|changed| changed.paths.contains(&calm)).unwrap();
+        assert!(told.still, "{told:?}");
+        drop(stop);
+        writer.join().unwrap();
     }
 }

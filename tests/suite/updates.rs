@@ -298,9 +298,12 @@ fn what_a_start_waits_for_is_the_operators_choice() {
         let reply = house.a("one.test");
         let got = if reply.is_upstreams() { "forwarded".to_owned() } else { format!("{:?}", reply.rcode()) };
         assert_eq!(got, enforced, "{start}");
+        assert_eq!((house.metric("cenote_ready"), house.server().started().generation), (0, 0), "{start}");
+        let notes = house.server().started().notes.join("\n");
+        assert!(notes.contains("feed ads: ") && notes.contains("not enforcing"), "{start}: {notes}");
         house.replace("ads", FOUR);
         eventually("it enforces once the source is there", || house.a("one.test").is_sunk());
-        assert_eq!(house.metric("cenote_ready"), 1);
+        eventually("it says so", || house.metric("cenote_ready") == 1);
     }
 }
 
@@ -314,4 +317,194 @@ fn one_feeds_trouble_and_a_bad_configuration_touch_no_other_feed() {
     house.replace("ads", &format!("{FOUR}six.test\n"));
     eventually("ads is read all the same", || house.a("six.test").is_sunk());
     assert!(house.a("five.test").is_sunk());
+}
+
+#[test]
+fn a_missing_folder_costs_the_others_neither_their_watch_nor_what_changed_before_the_start() {
+    let far = "[[feed]]\nname = 'far'\nsource = 'not/there/far'\n";
+    let mut house = keeping().feed("ads", FOUR).feed("more", "five.test\n").start();
+    house.configure(|plan| plan.tables(far));
+    eventually("the new feed is known", || house.server().metrics().render().contains("feed=\"far\""));
+    house.replace("ads", &format!("{FOUR}six.test\n"));
+    eventually("another feed is still watched", || house.a("six.test").is_sunk());
+    let plan = house.stop();
+    plan.replace("more", "seven.test\n");
+    let house = plan.start();
+    eventually("what changed before the start", || house.a("seven.test").is_sunk());
+    fs::create_dir_all(house.folder().join("not/there")).unwrap();
+    house.replace("not/there/far", "eight.test\n");
+    eventually("the folder is there now", || house.a("eight.test").is_sunk());
+    // A slip in the configuration is mended by mending it.
+    let plan = house.stop();
+    fs::remove_dir_all(plan.folder().join("not")).unwrap();
+    let mut house = plan.start();
+    house.configure(|plan| plan.no_tables().feed("ads", &format!("{FOUR}nine.test\n")));
+    eventually("the configuration is read", || house.a("nine.test").is_sunk());
+}
+
+#[test]
+fn one_feed_that_was_never_read_is_told_and_what_there_is_is_not_called_enforcing() {
+    let upstream = crate::harness::Upstream::start();
+    for start in ["last-good", "wait", "open"] {
+        let plan = keeping().upstreams(&[&upstream]).feed("ads", FOUR).feed("more", "five.test\n");
+        let plan = plan.key("state", &format!("start = '{start}'"));
+        fs::remove_file(plan.folder().join("more")).unwrap();
+        let house = plan.start();
+        assert_eq!(house.metric("cenote_ready"), 0, "{start}");
+        assert_eq!(house.a("one.test").is_sunk(), start == "open", "{start}");
+        assert_eq!(house.generations(), (vec![], None), "{start}: nothing is kept");
+        // Read again, it is as it was.
+        let (generation, notes) = house.refresh(&["more"], false).unwrap();
+        assert!(generation == 0 && notes[0].contains("it was never read"), "{start}: {notes:?}");
+        house.replace("more", "five.test\n");
+        eventually("it is there now", || house.metric("cenote_ready") == 1);
+        assert_eq!(sunk(&house, ["one.test", "five.test"]), [true, true], "{start}");
+        eventually("and kept", || house.generations().1 == Some(house.generation()));
+    }
+}
+
+#[test]
+fn a_merge_enforces_nothing_while_a_start_waits() {
+    let names = |from: u32| -> String { (from..from + 70_000).map(|i| format!("n{i}.test\n")).collect() };
+    let plan = || keeping().feed("big", &names(0)).feed("ads", FOUR).key("state", "start = 'wait'");
+    let octets = |house: &House| house.metric("cenote_index_bytes");
+    let update = |house: &House| {
+        house.replace("big", &names(20_000));
+        house.refresh(&["big"], false).unwrap();
+    };
+    // What merging adds, by one that waits for nothing.
+    let twin = plan().start();
+    let before = octets(&twin);
+    update(&twin);
+    eventually("it is merged", || kept(twin.folder(), ".overlay").is_empty());
+    twin.generations();
+    let added = octets(&twin) - before;
+
+    let waiting = plan();
+    fs::remove_file(waiting.folder().join("ads")).unwrap();
+    let house = waiting.start();
+    let merged = octets(&house) + added;
+    update(&house);
+    eventually("it is merged", || octets(&house) == merged);
+    house.generations();
+    assert_eq!((house.metric("cenote_ready"), house.generation()), (0, 0));
+    assert_eq!(format!("{:?}", house.a("n20000.test").rcode()), "ServFail");
+}
+
+#[test]
+fn what_says_the_same_is_no_generation_and_a_rollback_goes_to_what_differs() {
+    let house = keeping().feed("ads", FOUR).start();
+    // The start is over once something was asked of it.
+    house.refresh(&[], false).unwrap();
+    let texts = [1, 2].map(|round| format!("{FOUR}new-{round}.test\n"));
+    for text in &texts {
+        house.replace("ads", text);
+        house.refresh(&[], false).unwrap();
+    }
+    let kept = house.generations();
+    assert_eq!(kept.0.len(), 3);
+    // Written again, in another order too.
+    for round in 0..6 {
+        let text = if round % 2 == 0 { format!("new-2.test\n{FOUR}") } else { texts[1].clone() };
+        house.replace("ads", &text);
+        house.refresh(&[], false).unwrap();
+        assert_eq!((house.generations(), house.generation()), (kept.clone(), kept.1.unwrap()), "{round}");
+    }
+    // What was written down is the last reading: a start reads nothing again.
+    let loaded_at = house.metric("cenote_feed_loaded_timestamp_seconds{feed=\"ads\"}");
+    let house = house.stop().start();
+    house.reload().unwrap();
+    assert_eq!(house.metric("cenote_feed_loaded_timestamp_seconds{feed=\"ads\"}"), loaded_at);
+
+    // Further back each time, and not to and fro.
+    let told = |result: Result<(u64, Vec<String>), String>| result.unwrap().1[0].clone();
+    assert!(told(house.roll_back(None, &[])).contains(&format!("generation {},", kept.0[1])));
+    assert_eq!(sunk(&house, ["new-1.test", "new-2.test"]), [true, false]);
+    let house = house.stop().start();
+    assert!(told(house.roll_back(None, &[])).contains(&format!("generation {},", kept.0[2])));
+    assert_eq!(sunk(&house, ["new-1.test", "new-2.test", "one.test"]), [false, false, true]);
+    assert!(house.roll_back(None, &[]).unwrap_err().contains("an older generation"));
+    // One that follows its source again goes back to what it was before that.
+    house.unpin(&[]).unwrap();
+    assert_eq!(sunk(&house, ["new-1.test", "new-2.test"]), [false, true]);
+    house.roll_back(None, &[]).unwrap();
+    assert!(!house.a("new-2.test").is_sunk());
+}
+
+#[test]
+fn what_is_enforced_and_not_kept_is_told_and_kept_later() {
+    let house = keeping().feed("ads", FOUR).start();
+    // The start is over once something was asked of it.
+    house.refresh(&[], false).unwrap();
+    let good = house.generation();
+    // Where its manifest would be written stands a folder.
+    let in_its_way = |generation: u64| house.folder().join(format!("state/generation-{generation:010}.tmp"));
+    fs::create_dir(in_its_way(good + 1)).unwrap();
+    house.replace("ads", &format!("{FOUR}five.test\n"));
+    let notes = house.refresh(&[], false).unwrap().1;
+    assert!(notes.iter().any(|note| note.contains("is enforced but not kept")), "{notes:?}");
+    assert_eq!((house.generation(), house.generations()), (good + 1, (vec![good], None)));
+    let bases = kept(house.folder(), ".cenote");
+    assert_eq!(bases.len(), 1, "what nobody needs is not left: {bases:?}");
+
+    // Without a number, back to what is kept and differs.
+    fs::create_dir(in_its_way(good + 2)).unwrap();
+    house.roll_back(None, &[]).unwrap();
+    assert!(!house.a("five.test").is_sunk());
+    assert_eq!(house.generations(), (vec![good], None), "pinned is not as it was kept");
+    fs::remove_dir(in_its_way(good + 2)).unwrap();
+    eventually("it is kept later", || house.generations().1 == Some(good + 2));
+}
+
+#[test]
+fn a_feed_that_is_given_another_name_keeps_its_entries_though_its_file_is_gone() {
+    let mut house = keeping().feed("ads", FOUR).feed("more", "five.test\n").start();
+    house.configure(|plan| {
+        let tables = "[[feed]]\nname = 'more'\nsource = 'more'\n[[feed]]\nname = 'renamed'\nsource = 'ads'\n";
+        fs::remove_file(plan.folder().join("ads")).unwrap();
+        plan.no_tables().tables(tables)
+    });
+    let reloaded = house.reload().unwrap();
+    assert_eq!(sunk(&house, ["one.test", "five.test"]), [true, true]);
+    assert_eq!(reloaded.refused, ["renamed"]);
+    assert_eq!(house.metric("cenote_feed_stale{feed=\"renamed\"}"), 1);
+    // So it does after a start, and when its file is back.
+    let house = house.stop().start();
+    assert_eq!(sunk(&house, ["one.test", "five.test"]), [true, true]);
+    house.replace("ads", &format!("{FOUR}six.test\n"));
+    eventually("it is read", || house.a("six.test").is_sunk());
+
+    // Of another source nothing is known.
+    let mut house = house;
+    house.configure(|plan| plan.tables("[[feed]]\nname = 'other'\nsource = 'nowhere'\n"));
+    let reloaded = house.reload().unwrap();
+    assert_eq!(reloaded.refused, ["other"]);
+    assert!(reloaded.notes[0].ends_with("nothing of it is enforced: it was never read"), "{:?}", reloaded.notes);
+    assert_eq!((house.metric("cenote_feed_stale{feed=\"other\"}"), house.metric("cenote_ready")), (1, 1));
+}
+
+#[test]
+fn a_script_is_told_that_a_feed_was_not_taken() {
+    use crate::harness::child::{Serving, run};
+    let plan = keeping().feed("ads", FOUR).feed("more", "five.test\n");
+    let socket = plan.path("admin.sock");
+    let plan = plan.key("admin", &format!("socket = '{socket}'"));
+    let mut serving = Serving::start(&plan.write(), &[]);
+    let ends = |words: &[&str], code: i32| {
+        let output = run(&[words, &["--socket", &socket]].concat());
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {output:?}");
+    };
+    ends(&["reload"], 0);
+    ends(&["feed", "refresh"], 0);
+    plan.replace("more", "<html>");
+    ends(&["feed", "refresh", "ads"], 0);
+    ends(&["feed", "refresh", "more"], 1);
+    ends(&["reload"], 1);
+    plan.replace("ads", &format!("{FOUR}six.test\n"));
+    ends(&["feed", "refresh", "ads"], 0);
+    ends(&["rollback", "--feed", "ads"], 0);
+    ends(&["feed", "refresh", "ads"], 1);
+    ends(&["feed", "unpin", "ads"], 0);
+    serving.signal(rustix::process::Signal::TERM);
+    assert_eq!(serving.end().code(), Some(0));
 }

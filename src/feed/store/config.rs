@@ -9,12 +9,12 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {
-    /// What was kept last; with nothing kept, names that would be forwarded are SERVFAIL until the sources were read.
+    /// What was kept last; with nothing kept, names that would be forwarded are SERVFAIL until all sources were read.
     #[default]
     LastGood,
     /// Nothing: those names are SERVFAIL until all sources were read. A source that cannot be read falls back on what was kept of it.
     Wait,
-    /// What was kept last; with nothing kept, names are forwarded until the sources were read.
+    /// What was kept last; with nothing kept, names are forwarded but for those that the sources read so far list.
     Open,
 }
 

@@ -20,6 +20,12 @@ pub struct KeptFeed {
     pub fingerprint: u32,
     /// What its file looked like before it was read.
     pub stat: Option<Stat>,
+    /// What tells its entries from others; `None`: it is not known.
+    #[serde(default)]
+    pub content: Option<u64>,
+    /// The generation it was rolled back to, as long as its entries are that one's.
+    #[serde(default)]
+    pub rolled_back_to: Option<u64>,
     /// How it was read; `auto`: it never was.
     pub format: Format,
     /// Distinct entries.

@@ -227,17 +227,10 @@ impl Store {
             // Nothing can be over these any more: they need no memory, whatever comes of the rest.
             saved.parts.retain(|_, old| parts.values().any(|index| index.shares_base(old)));
         }
-        let (mut files, mut overlays, mut bases) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        for (part, index) in &parts {
-            let place = self.place(generation, part, index)?;
-            if place.holds_base {
-                bases.insert(part.clone());
-            }
-            overlays.extend(place.overlay.map(|file| (part.clone(), file)));
-            files.insert(part.clone(), place.file);
-        }
-        let manifest = Manifest::new(generation, made_at_secs, feeds, files, overlays);
-        self.write_manifest(&manifest)?;
+        let (manifest, bases) = self.write_all(generation, made_at_secs, feeds, &parts).inspect_err(|_| {
+            // What is there of it helps nobody, and takes room.
+            self.prune(None);
+        })?;
         let same = |old: &&Saved| {
             let standing = |manifest: &Manifest| {
                 let each = manifest.feeds.iter().map(|feed| (feed.name.clone(), feed.pinned));
@@ -252,6 +245,43 @@ impl Store {
         self.saved = Some(Saved { manifest, parts, bases });
         self.prune(None);
         Ok(())
+    }
+
+    /// Writes the indexes that are not kept yet, then the manifest; which parts' files hold their bases.
+    fn write_all(
+        &self,
+        generation: u64,
+        made_at_secs: u64,
+        feeds: Vec<KeptFeed>,
+        parts: &BTreeMap<String, Arc<Index>>,
+    ) -> Result<(Manifest, BTreeSet<String>), StoreError> {
+        let (mut files, mut overlays, mut bases) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        for (part, index) in parts {
+            let place = self.place(generation, part, index)?;
+            if place.holds_base {
+                bases.insert(part.clone());
+            }
+            overlays.extend(place.overlay.map(|file| (part.clone(), file)));
+            files.insert(part.clone(), place.file);
+        }
+        let manifest = Manifest::new(generation, made_at_secs, feeds, files, overlays);
+        self.write_manifest(&manifest)?;
+        Ok((manifest, bases))
+    }
+
+    /// Writes the standing of the feeds of the generation kept last anew: they were read again and say the same.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`]; what was written before stays.
+    pub fn restate(&mut self, feeds: Vec<KeptFeed>) -> Result<(), StoreError> {
+        let Some(mut saved) = self.saved.take() else { return Ok(()) };
+        let before = std::mem::replace(&mut saved.manifest.feeds, feeds);
+        let written = self.write_manifest(&saved.manifest);
+        if written.is_err() {
+            saved.manifest.feeds = before;
+        }
+        self.saved = Some(saved);
+        written
     }
 
     /// As [`save`](Self::save), of what the generation kept last holds already in other indexes: it takes that one's place.
@@ -291,43 +321,71 @@ impl Store {
             if holds_base {
                 let overlay = format!("{generation:010}-{part}{OVERLAY_END}");
                 let path = self.folder.join(&overlay);
-                let written = self.write(generation, &path, || index.write_overlay_file(&path))?;
+                let written = self.write(generation, &path, overlay_octets(index), self.free_octets(), || {
+                    index.write_overlay_file(&path)
+                })?;
                 return Ok(Place { file, overlay: Some(overlay).filter(|_| written), holds_base });
             }
         }
         let file = format!("{generation:010}-{part}{INDEX_END}");
         let path = self.folder.join(&file);
-        self.write(generation, &path, || index.write_file(&path))?;
+        self.write(generation, &path, index.bytes() as u64, self.free_octets(), || index.write_file(&path))?;
         Ok(Place { file, overlay: None, holds_base: !index.is_amended() })
     }
 
-    /// Writes an index; on a full disk older generations make room for it, one after another, all but the newest.
+    /// Writes an index of about `octets`, `free` of which are there; on a full disk the oldest generations make room for it, if they can.
     fn write<T>(
         &self,
         generation: u64,
         path: &Path,
+        octets: u64,
+        free: u64,
         write: impl Fn() -> Result<T, OpenError>,
     ) -> Result<T, StoreError> {
+        // What did not help once may not help again: then two stay.
+        let mut stay = 1;
         loop {
-            let full = |error: &io::Error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
-            match write() {
+            let error = match write() {
                 Ok(written) => return Ok(written),
-                Err(OpenError::Io(error)) if full(&error) && self.drop_oldest(generation) => {}
-                Err(OpenError::Io(source)) => return Err(StoreError::Write { path: path.to_owned(), source }),
+                Err(OpenError::Io(error)) => error,
                 Err(source) => return Err(StoreError::Index { path: path.to_owned(), source }),
+            };
+            let free = match error.kind() {
+                ErrorKind::StorageFull => Some(free),
+                // What a quota leaves the system does not say.
+                ErrorKind::QuotaExceeded => Some(0),
+                _ => None,
+            };
+            if !free.is_some_and(|free| self.make_room(generation, octets, free, stay)) {
+                return Err(StoreError::Write { path: path.to_owned(), source: error });
             }
+            stay = 2;
         }
     }
 
-    /// Removes the oldest generation, if it is not the only one; what of `generation` is there already stays.
-    fn drop_oldest(&self, generation: u64) -> bool {
+    /// Removes as many of the oldest generations as make room for `octets`, and none if even all but `stay` would not; what of `generation` is
+    /// there already stays, and so does the generation kept last.
+    fn make_room(&self, generation: u64, octets: u64, free: u64, stay: usize) -> bool {
+        let last = self.saved.as_ref().map(|saved| saved.manifest.generation);
         let numbers = self.numbers();
-        let dropped = numbers.len() > 1
-            && numbers.first().is_some_and(|&oldest| fs::remove_file(self.manifest_path(oldest)).is_ok());
-        if dropped {
-            self.prune(Some(generation));
+        let may_go: Vec<u64> = numbers.iter().copied().filter(|&number| Some(number) != last).collect();
+        for count in 1..=may_go.len().min(numbers.len().saturating_sub(stay)) {
+            let (go, _) = may_go.split_at(count);
+            let left = numbers.iter().copied().filter(|number| !go.contains(number));
+            let unneeded = self.unneeded(left, Some(generation)).into_iter();
+            let given: u64 = unneeded.filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum();
+            if free.saturating_add(given) >= octets {
+                let gone = go.iter().filter(|&&number| fs::remove_file(self.manifest_path(number)).is_ok()).count();
+                self.prune(Some(generation));
+                return gone > 0;
+            }
         }
-        dropped
+        false
+    }
+
+    /// How much may still be written where generations are kept.
+    fn free_octets(&self) -> u64 {
+        rustix::fs::statvfs(&self.folder).map_or(0, |system| system.f_bavail.saturating_mul(system.f_frsize))
     }
 
     /// Removes what is older than is kept, indexes that no manifest names but those of `coming`, and what a write left half
@@ -338,23 +396,29 @@ impl Store {
             // What cannot be removed now is at the next save.
             fs::remove_file(self.manifest_path(*number)).ok();
         }
+        for file in self.unneeded(numbers.into_iter().rev().take(self.keep), coming) {
+            fs::remove_file(file).ok();
+        }
+    }
+
+    /// The files that are ours and that none of these generations needs, nor `coming`.
+    fn unneeded(&self, generations: impl Iterator<Item = u64>, coming: Option<u64>) -> Vec<PathBuf> {
         let mut needed = BTreeSet::new();
-        for number in numbers.iter().rev().take(self.keep) {
-            match self.manifest(*number) {
+        for number in generations {
+            match self.manifest(number) {
                 Ok(manifest) => needed.extend(manifest.files().cloned()),
                 // Of a manifest that cannot be read it is not known what it needs: nothing is removed.
-                Err(_) => return,
+                Err(_) => return Vec::new(),
             }
         }
-        for name in self.names() {
-            if coming.is_some_and(|generation| name.starts_with(&format!("{generation:010}-"))) {
-                continue;
-            }
+        let coming = coming.map(|generation| format!("{generation:010}-"));
+        let mut names = self.names();
+        names.retain(|name| {
             let ours = [INDEX_END, OVERLAY_END].iter().any(|end| name.ends_with(end));
-            if name.ends_with(".tmp") || (ours && !needed.contains(&name)) {
-                fs::remove_file(self.folder.join(name)).ok();
-            }
-        }
+            let comes = coming.as_ref().is_some_and(|front| name.starts_with(front));
+            !comes && (name.ends_with(".tmp") || (ours && !needed.contains(name)))
+        });
+        names.into_iter().map(|name| self.folder.join(name)).collect()
     }
 
     /// The file names in the folder.
@@ -439,6 +503,11 @@ impl Store {
             StoreError::Write { path: path.clone(), source }
         })
     }
+}
+
+/// About how large an index's overlay is as a file: a row and a key an entry, both at their longest (a guess on the safe side).
+fn overlay_octets(index: &Index) -> u64 {
+    index.overlay_entries() as u64 * 512
 }
 
 #[cfg(test)]

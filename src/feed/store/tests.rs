@@ -17,6 +17,8 @@ fn feed(pinned: bool) -> KeptFeed {
         name: "a".to_owned(),
         fingerprint: 7,
         stat: None,
+        content: Some(1 << 63),
+        rolled_back_to: None,
         format: crate::feed::Format::Plain,
         entries: 1,
         refused: vec![("tld".to_owned(), 3)],
@@ -162,4 +164,61 @@ fn a_folder_that_is_gone_costs_the_save_alone() {
     fs::create_dir(&path).unwrap();
     save(&mut store, 3, &two);
     assert_eq!(store.newest().0.unwrap().generation, 3);
+}
+
+/// The full disk.
+fn full() -> Result<(), OpenError> {
+    Err(OpenError::Io(ErrorKind::StorageFull.into()))
+}
+
+/// The numbers of the generations kept, the newest first.
+fn numbers(store: &Store) -> Vec<u64> {
+    store.list().iter().map(|kept| kept.generation).collect()
+}
+
+#[test]
+fn a_full_disk_costs_older_generations_only_where_that_makes_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path(), 9).unwrap();
+    for (number, key) in [(1, b"\x04test\x01a"), (2, b"\x04test\x01b"), (3, b"\x04test\x01c"), (4, b"\x04test\x01d")] {
+        save(&mut store, number, &index(key));
+    }
+    let path = folder.path().join("0000000005-big.cenote");
+    let octets = fs::metadata(folder.path().join("0000000001-big.cenote")).unwrap().len();
+    // Nothing that may go would do.
+    assert!(store.write(5, &path, octets * 4, 0, full).is_err());
+    assert_eq!(numbers(&store), [4, 3, 2, 1]);
+    // The oldest makes enough room, and so do the next two; should it not be, two are left.
+    let room = || if numbers(&store).len() < 4 { Ok(()) } else { full() };
+    store.write(5, &path, octets, 0, room).unwrap();
+    assert_eq!(numbers(&store), [4, 3, 2]);
+    assert!(store.write(5, &path, octets, 0, full).is_err());
+    assert_eq!(numbers(&store), [4, 3]);
+    let room = || if numbers(&store).len() < 2 { Ok(()) } else { full() };
+    store.write(5, &path, octets, 0, room).unwrap();
+    assert_eq!(numbers(&store), [4], "and the one before the new one stays");
+    assert!(store.write(5, &path, 1, 0, full).is_err());
+    assert_eq!(numbers(&store), [4]);
+    assert_eq!(files(folder.path()), ["0000000004-big.cenote", "generation-0000000004.json"]);
+}
+
+#[test]
+fn the_one_in_force_makes_no_room_though_newer_ones_are_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path(), 9).unwrap();
+    save(&mut store, 1, &index(b"\x04test\x01a"));
+    fs::write(folder.path().join("generation-0000000002.json"), b"{").unwrap();
+    assert!(store.write(3, &folder.path().join("x"), 1, 0, full).is_err());
+    assert_eq!(numbers(&store), [1]);
+}
+
+#[test]
+fn a_standing_is_written_over_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path(), 3).unwrap();
+    save(&mut store, 1, &index(b"\x04test\x01a"));
+    store.restate(vec![KeptFeed { loaded_at_secs: 1_800_000_000, ..feed(false) }]).unwrap();
+    let kept = store.list();
+    assert_eq!((kept.len(), kept[0].generation, kept[0].feeds[0].loaded_at_secs), (1, 1, 1_800_000_000));
+    assert_eq!(kept[0].made_at_secs, 1_700_000_000);
 }

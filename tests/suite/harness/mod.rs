@@ -100,6 +100,18 @@ impl Plan {
         self
     }
 
+    /// Tables as text.
+    pub fn tables(mut self, text: &str) -> Self {
+        self.tables.push_str(text);
+        self
+    }
+
+    /// Without feeds, groups and zones.
+    pub fn no_tables(mut self) -> Self {
+        self.tables.clear();
+        self
+    }
+
     /// A tenant.
     pub fn tenant(mut self, name: &str, keys: &str) -> Self {
         writeln!(self.tenants, "[[tenant]]\nname = '{name}'\n{keys}").unwrap();
@@ -260,7 +272,7 @@ impl House {
 
     /// The numbers of the generations it keeps, the newest first, and the one in force.
     pub fn generations(&self) -> (Vec<u64>, Option<u64>) {
-        let Ok(admin::Reply::Generations { kept }) = self.server().control().generations() else {
+        let Ok(admin::Reply::Generations { kept, .. }) = self.server().control().generations() else {
             panic!("none are kept")
         };
         let in_force = kept.iter().find(|kept| kept.in_force).map(|kept| kept.generation);
