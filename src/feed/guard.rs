@@ -310,6 +310,35 @@ mod tests {
     }
 
     #[test]
+    fn no_modifier_of_an_adblock_rule_gets_past_the_guard() {
+        let terms = Terms { guard: guard(&["www.site.test", "*.corp.test"], &[]), ..Terms::default() };
+        for (rules, taken, refused) in [
+            ("||www.site.test^$important", 0, 1),
+            ("||site.test^$important", 0, 1),
+            ("||site.test^$important\n||www.site.test^$important", 0, 2),
+            ("||a.corp.test^$important", 0, 1),
+            ("||corp.test^$denyallow=x.corp.test", 0, 1),
+            ("||site.test^$denyallow=www.site.test", 0, 1),
+            ("||site.test^$important,denyallow=x.test", 0, 1),
+            ("||*.site.test^$important", 0, 1),
+            ("||a.www.site.test^$important", 1, 0),
+            ("@@||www.site.test^$important", 1, 0),
+            ("@@||a.corp.test^", 1, 0),
+            ("||com^$important", 0, 1),
+            ("||co.uk^$denyallow=x.co.uk", 0, 1),
+        ] {
+            let (sorted, report) = read_text(rules.as_bytes(), TextFormat::Adblock, &terms).unwrap();
+            assert_eq!((sorted.len(), report.refused_total()), (taken, refused), "{rules}: {report:?}");
+            assert!(report.balanced(), "{rules}");
+        }
+        let canaries = guard(&[], &["a.b.test"]);
+        for rules in ["||b.test^$important", "||b.test^$denyallow=c.b.test", "@@||a.b.test^\n||b.test^$important"] {
+            let (sorted, _) = read_text(rules.as_bytes(), TextFormat::Adblock, &Terms::default()).unwrap();
+            assert_eq!(canaries.canaries_sunk(&sorted), 1, "{rules}");
+        }
+    }
+
+    #[test]
     fn canaries_are_found_as_queries_would_be() {
         let guard = guard(&[], &["a.b.test", "c.test"]);
         for (text, sunk) in [

@@ -6,6 +6,7 @@
 
 mod config;
 mod detect;
+mod door;
 mod entry;
 mod format;
 mod gate;
