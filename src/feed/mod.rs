@@ -40,5 +40,5 @@ pub use schedule::{RETRY_FIRST, RETRY_MAX, Schedule};
 pub use settle::{SETTLE_WAIT_MAX, STILL_FOR, Settling, Stat, Verdict};
 pub use store::{Kept, KeptFeed, KeptGeneration, Start, Store, StoreConfig, StoreError};
 pub use terms::{Column, IndicatorTerms, Terms, Tlp};
-pub use unpack::{RATIO_MAX, ZSTD_WINDOW_OCTETS_MAX};
+pub use unpack::{Damage, RATIO_MAX, ZSTD_WINDOW_OCTETS_MAX};
 pub use watch::{Changed, Watch, WatchError};
