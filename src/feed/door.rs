@@ -58,10 +58,11 @@ impl<'t> Door<'t> {
     /// The verb that answers `record`, for an entry that comes in here.
     ///
     /// # Errors
-    /// [`Reason::DataTooLarge`], [`Reason::FeedFull`].
+    /// [`Reason::DataTooLarge`], [`Reason::RecordSets`].
     pub(super) fn record(&mut self, record: Record) -> Result<Verb, Reason> {
         self.entries.record(record).map_err(|error| match error {
             EntriesError::Record => Reason::DataTooLarge,
+            EntriesError::Records => Reason::RecordSets,
             _ => Reason::FeedFull,
         })
     }

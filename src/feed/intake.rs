@@ -212,3 +212,4 @@ impl<'t> Intake<'t> {
         (sorted, self.report)
     }
 }
+        self.report.refuse_unnumbered(Reason::RecordSets, lines.too_many);

@@ -71,6 +71,8 @@ pub enum Reason {
     Rdata,
     /// An RPZ record that is larger than records are taken, or would make its owner's records so.
     DataTooLarge,
+    /// An RPZ record that would be one more distinct set of them than a feed may have (262,144), or more octets of them all.
+    RecordSets,
     /// An RPZ record that does not go with an earlier one of its owner: data beside another action, or beside a CNAME.
     Conflict,
     /// A CSV record without the column that holds the names, or one of a file whose header does not tell which that is.
@@ -105,7 +107,7 @@ pub enum Reason {
 
 impl Reason {
     /// How many there are.
-    pub const COUNT: usize = 49;
+    pub const COUNT: usize = 50;
 
     /// Every reason, in the order metrics list them; each stands at its own number.
     pub const ALL: [Self; Self::COUNT] = [
@@ -143,6 +145,7 @@ impl Reason {
         Self::WideNetwork,
         Self::Rdata,
         Self::DataTooLarge,
+        Self::RecordSets,
         Self::Conflict,
         Self::Column,
         Self::Syntax,
@@ -219,6 +222,7 @@ impl Reason {
             Self::Marking => "marking",
             Self::NotToIds => "not-to-ids",
             Self::InsideAddress => "inside-address",
+            Self::RecordSets => "record-sets",
         }
     }
 }
