@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::loading::Next;
-use crate::feed::{self, Format, KeptFeed, Reason, Report, Rule, Stat};
+use crate::feed::{self, Format, Guard, KeptFeed, Reason, Report, Rule, Stat};
 use crate::index::{BuildError, FeedId, Index, Kept, Part, Sorted, Until, Verb, Verbs};
 use crate::metrics::FeedFigures;
 use crate::policy::{Action, FeedConfig};
@@ -26,6 +26,10 @@ pub struct FeedState {
     pub figures: FeedFigures,
     /// What its entries ask for, as far as the operator is told of it.
     pub tally: Tally,
+    /// When it is read again, though neither its file nor its settings changed: an indicator in it begins to count.
+    pub(super) begins: Option<Until>,
+    /// What its entries were put before last; `None`: what they were read with.
+    pub(super) guard: Option<Arc<Guard>>,
     /// Which index holds it.
     pub(super) tier: Tier,
 }
@@ -42,6 +46,8 @@ impl FeedState {
             report: None,
             figures,
             tally: Tally::default(),
+            begins: None,
+            guard: None,
             tier: Tier::Big,
         }
     }
@@ -71,6 +77,11 @@ impl FeedState {
     pub(super) const fn unpin(&mut self) {
         self.figures.pinned = false;
         self.figures.stale = true;
+    }
+
+    /// When it is read again because an indicator in it begins to count, if that is what it waits for.
+    fn begins(&self) -> Option<Until> {
+        self.begins.filter(|_| !self.figures.stale && !self.figures.pinned)
     }
 
     /// Counts a load that was refused.
@@ -136,6 +147,8 @@ pub struct Tally {
     /// They match a name and nothing below it.
     pub exact: u64,
     /// Of those, the ones that ask for NXDOMAIN themselves.
+            begins: to_come.then(|| Until::from_secs(0)),
+            guard: None,
     pub exact_nxdomain: u64,
 }
 
@@ -216,6 +229,25 @@ impl FeedSet {
         let parts: Vec<Part<'_>> = (0..)
             .zip(&self.states)
             .filter_map(|(place, state)| {
+    /// When the next feed is read again because an indicator in it begins to count. One that failed is tried again anyway, and a pinned one
+    /// stays.
+    pub(super) fn begins(&self) -> Option<Until> {
+        self.states.iter().filter_map(FeedState::begins).min()
+    }
+
+    /// The feeds for which that has come, `now_secs` after 1970.
+    pub(super) fn begun(&self, now_secs: u64) -> Vec<String> {
+        let begun = |state: &&FeedState| state.begins().is_some_and(|begins| begins.has_come(now_secs));
+        self.states.iter().filter(begun).map(|state| state.name.clone()).collect()
+    }
+
+    /// Whatever came of reading them: none is read for that again before there is another such time.
+    pub(super) fn forget_begun(&mut self, now_secs: u64) {
+        for state in &mut self.states {
+            state.begins = state.begins.filter(|begins| !begins.has_come(now_secs));
+        }
+    }
+
                 let id = FeedId::new(place)?;
                 let source = Kept::Old(self.tier(state.tier)?, id);
                 Some(Part { id, name: &state.name, entries: state.figures.entries, source })

@@ -7,8 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::assemble::assemble;
 use super::feeds::{FeedSet, FeedState, Tally, Tier};
-use crate::feed::{self, GateError, Load, LoadError, Loaded, Report, Rule, Source, Stat, gate};
-use crate::index::{BuildError, FeedId, Index, OpenError, Sorted};
+use crate::feed::{
+    self, GateError, Load, LoadError, Loaded, Previous, Report, Rule, Source, Stat, gate, weigh_artifact,
+};
+use crate::index::{BuildError, FeedId, Index, Kept, OpenError, Sorted, Until};
 
 /// Why one feed was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -52,9 +54,9 @@ pub struct FeedTrouble {
 pub enum Wanted<'w> {
     /// None: what is in force, or kept, is taken as it is.
     Nothing,
-    /// Those whose file or settings changed, and those that failed.
+    /// Those whose file or settings changed, those in which an indicator begins to count, and those that failed.
     Changed,
-    /// Of these, those whose file changed, and those that failed; with `force` all of these, and their sizes are taken as meant.
+    /// Of these, those that [`Changed`](Self::Changed) would read; with `force` all of these, and their sizes are taken as meant.
     These {
         /// The operator's names for them.
         names: &'w [String],
@@ -66,8 +68,10 @@ pub enum Wanted<'w> {
 impl Wanted<'_> {
     /// Whether the feed is to be read, and whether by force.
     fn wants(&self, config: &feed::Config, old: Option<&FeedState>, stat: Option<&Stat>) -> (bool, bool) {
-        let changed =
-            |old: &FeedState| old.fingerprint != config.fingerprint() || old.stat.as_ref() != stat || old.figures.stale;
+        let begun = |old: &FeedState| old.begins.is_some_and(|begins| begins.has_come(now_secs()));
+        let changed = |old: &FeedState| {
+            old.fingerprint != config.fingerprint() || old.stat.as_ref() != stat || old.figures.stale || begun(old)
+        };
         match (self, old) {
             (Self::Nothing, _) => (false, false),
             (_, Some(old)) if old.figures.pinned => (false, false),
@@ -155,9 +159,11 @@ fn load_one(
     force: bool,
     progress: Progress<'_>,
 ) -> (FeedState, Next, Option<FeedError>) {
-    let previous = old.as_ref().map(|(state, _)| state.figures.entries).filter(|&entries| entries > 0);
-    match read_one(id, config, previous, force, progress) {
-        Ok(Fresh { next, entries, tally, report }) => {
+    let previous = old.as_ref().and_then(|(state, next)| previous(config, state, next));
+    let read = read_one(id, config, progress)
+        .and_then(|fresh| Ok(gate(&config.gate, previous, fresh.load, force).map(|()| fresh)?));
+    match read {
+        Ok(Fresh { next, load: Load { entries, .. }, tally, report }) => {
             let (mut state, _) = keep(config, old);
             state.fingerprint = config.fingerprint();
             state.stat = stat;
@@ -168,6 +174,8 @@ fn load_one(
                 report.iter().flat_map(Report::refusals).map(|(why, lines)| (why.label(), lines)).collect();
             state.figures.loaded_at_secs = now_secs();
             state.figures.stale = false;
+            state.begins = report.as_ref().and_then(|report| report.next_valid_from).map(Until::from_secs);
+            state.guard = Some(Arc::clone(&config.terms.guard));
             state.report = report;
             state.tally = tally;
             state.tier = Tier::Big;
@@ -187,39 +195,50 @@ pub(super) fn now_secs() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// A feed that passed the gate.
-struct Fresh {
+/// What a new load of a feed is held against: what is in force of it and has not ended. Nothing if there is none, or if the feed is now read
+/// under other settings: then it is the operator who made it smaller, or larger.
+pub(super) fn previous(config: &feed::Config, state: &FeedState, next: &Next) -> Option<Previous> {
+    let entries = state.figures.entries;
+    if entries == 0 || state.fingerprint != config.fingerprint() {
+        return None;
+    }
+    let now_secs = now_secs();
+    let lapsed = match next {
+        Next::Kept(index, place) if index.lapses_next().is_some_and(|first| first.has_come(now_secs)) => {
+            Kept::Old(index, *place).lapsed(now_secs)
+        }
+        _ => 0,
+    };
+    Some(Previous { entries, unexpired: entries.saturating_sub(lapsed) })
+}
+
+/// A feed as it was read, before the gate.
+pub(super) struct Fresh {
     /// What came.
-    next: Next,
-    /// Its distinct entries.
-    entries: u64,
-    /// What they ask for.
+    pub(super) next: Next,
+    /// What the gate weighs of it.
+    pub(super) load: Load,
+    /// What its entries ask for.
     tally: Tally,
     /// How its lines fell; of an artifact nothing is known.
     report: Option<Report>,
 }
 
-/// Reads one feed and puts it before the gate.
-fn read_one(
-    id: FeedId,
-    config: &feed::Config,
-    previous: Option<u64>,
-    force: bool,
-    progress: Progress<'_>,
-) -> Result<Fresh, FeedError> {
-    let guard = &config.terms.guard;
+/// Reads one feed.
+pub(super) fn read_one(id: FeedId, config: &feed::Config, progress: Progress<'_>) -> Result<Fresh, FeedError> {
     match feed::load(config, &mut |done, total| progress(&config.name, done, total))? {
         Loaded::Text { entries, report } => {
-            gate(&config.gate, previous, report.weigh(guard.canaries_sunk(&entries)), force)?;
+            let load = report.weigh(config.terms.guard.canaries_sunk(&entries));
             let tally = Tally::of(&entries);
-            Ok(Fresh { next: Next::Fresh(entries), entries: report.entries, tally, report: Some(*report) })
+            Ok(Fresh { next: Next::Fresh(entries), load, tally, report: Some(*report) })
         }
         Loaded::Artifact { bytes } => {
             let index = Index::open_one_feed(bytes, id, &config.name)?;
-            let entries = index.feeds().first().map_or(0, |feed| feed.entries);
-            let (canaries, protected) = guard.sunk_by(&index);
-            gate(&config.gate, previous, Load { entries, canaries, protected, ..Load::default() }, force)?;
-            Ok(Fresh { next: Next::Whole(Box::new(index)), entries, tally: Tally::default(), report: None })
+            let load = weigh_artifact(&index, &config.terms);
+            Ok(Fresh { next: Next::Whole(Box::new(index)), load, tally: Tally::default(), report: None })
+        }
+    }
+}
         }
     }
 }

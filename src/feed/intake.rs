@@ -165,6 +165,11 @@ impl<'t> Intake<'t> {
         Ok(())
     }
 
+    /// An indicator that is asked for counts from `secs` after 1970 on, which is still to come.
+    pub(super) fn comes_at(&mut self, secs: u64) {
+        self.report.next_valid_from = self.report.next_valid_from.into_iter().chain([secs]).min();
+    }
+
     /// A door with the same guard, for entries that are only known once all is read.
     pub(super) fn later(&self) -> Door<'t> {
         self.door.beside()
@@ -208,8 +213,8 @@ impl<'t> Intake<'t> {
         self.report.duplicate = lines.duplicate;
         self.report.refuse_unnumbered(Reason::Conflict, lines.conflict);
         self.report.refuse_unnumbered(Reason::DataTooLarge, lines.too_large);
+        self.report.refuse_unnumbered(Reason::RecordSets, lines.too_many);
         self.report.entries = sorted.len() as u64;
         (sorted, self.report)
     }
 }
-        self.report.refuse_unnumbered(Reason::RecordSets, lines.too_many);

@@ -4,6 +4,7 @@
 //! [`Watch`] tells when to load again. No error, report or log here holds a name: reasons, counts, line numbers and the operator's own
 //! paths are all that comes out besides the entries themselves.
 
+mod artifact;
 mod config;
 mod detect;
 mod door;
@@ -25,10 +26,11 @@ mod terms;
 mod unpack;
 mod watch;
 
+pub use artifact::weigh_artifact;
 pub use config::{Config, Format, Source};
 pub use detect::{DETECT_OCTETS, Detected, detect};
 pub use format::{TextFormat, read_text};
-pub use gate::{GROWTH_FREE_ENTRIES, GateConfig, GateError, Load, Rule, gate};
+pub use gate::{GROWTH_FREE_ENTRIES, GateConfig, GateError, Load, Previous, Rule, gate};
 pub use guard::{CANARIES_MAX, Guard, PROTECTED_MAX, Protected, ProtectedError};
 pub use json::{DEPTH_MAX, JsonError, JsonFormat, MARKINGS_MAX, STRING_OCTETS_MAX, Survey};
 pub use lines::LINE_OCTETS_MAX;

@@ -169,6 +169,21 @@ impl Reason {
         Self::ALL.into_iter().find(|reason| reason.label() == label)
     }
 
+    /// Whether the terms are at work, the operator's or its author's own, on what is written as it should be: no sign that the feed is broken.
+    #[must_use]
+    pub const fn is_by_terms(self) -> bool {
+        matches!(
+            self,
+            Self::Revoked
+                | Self::Superseded
+                | Self::NotYetValid
+                | Self::Expired
+                | Self::Confidence
+                | Self::Marking
+                | Self::NotToIds
+        )
+    }
+
     /// Its label in `cenote_feed_refused_lines{feed,reason}`.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -207,6 +222,7 @@ impl Reason {
             Self::WideNetwork => "wide-network",
             Self::Rdata => "rdata",
             Self::DataTooLarge => "data-too-large",
+            Self::RecordSets => "record-sets",
             Self::Conflict => "conflict",
             Self::Column => "column",
             Self::Syntax => "syntax",
@@ -222,7 +238,6 @@ impl Reason {
             Self::Marking => "marking",
             Self::NotToIds => "not-to-ids",
             Self::InsideAddress => "inside-address",
-            Self::RecordSets => "record-sets",
         }
     }
 }

@@ -21,7 +21,7 @@ mod zone_file;
 
 pub(super) use csv::{column_names, fields, is_header};
 pub(super) use hosts::target;
-pub(super) use trigger::network;
+pub(super) use trigger::{is_wide, network};
 
 use std::io::{self, Read};
 
