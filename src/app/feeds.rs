@@ -94,6 +94,17 @@ impl FeedState {
         }
     }
 
+    /// Counts entries that an older load left and that are not let in again, for they would sink what is protected.
+    pub(super) fn withhold(&mut self, entries: u64) {
+        let figures = &mut self.figures;
+        figures.entries = figures.entries.saturating_sub(entries);
+        let protected = Reason::Protected.label();
+        match figures.refused.iter_mut().find(|(label, _)| *label == protected) {
+            Some((_, lines)) => *lines += entries,
+            None => figures.refused.push((protected, entries)),
+        }
+    }
+
     /// As it is kept on disk.
     fn kept(&self) -> KeptFeed {
         let Tally { allows, exact, exact_nxdomain } = self.tally;
@@ -116,6 +127,8 @@ impl FeedState {
     pub(super) fn from_kept(kept: KeptFeed) -> Self {
         let label = |(reason, lines): (String, u64)| Some((Reason::from_label(&reason)?.label(), lines));
         let [allows, exact, exact_nxdomain] = kept.tally;
+        // When is not kept: a feed with indicators that were still to come is read again at once.
+        let to_come = kept.refused.iter().any(|(reason, _)| reason == Reason::NotYetValid.label());
         let figures = FeedFigures {
             name: kept.name.clone(),
             entries: kept.entries,
@@ -134,6 +147,8 @@ impl FeedState {
             report: None,
             figures,
             tally: Tally { allows, exact, exact_nxdomain },
+            begins: to_come.then(|| Until::from_secs(0)),
+            guard: None,
             tier: if kept.part == Tier::Small.label() { Tier::Small } else { Tier::Big },
         }
     }
@@ -147,8 +162,6 @@ pub struct Tally {
     /// They match a name and nothing below it.
     pub exact: u64,
     /// Of those, the ones that ask for NXDOMAIN themselves.
-            begins: to_come.then(|| Until::from_secs(0)),
-            guard: None,
     pub exact_nxdomain: u64,
 }
 
@@ -216,19 +229,6 @@ impl FeedSet {
         (indexes, next)
     }
 
-    /// One index of all feeds, for an artifact.
-    ///
-    /// # Errors
-    /// [`BuildError`].
-    pub fn merged(&self) -> Result<Arc<Index>, BuildError> {
-        if let [only] = self.indexes().as_slice()
-            && !only.is_amended()
-        {
-            return Ok(Arc::clone(only));
-        }
-        let parts: Vec<Part<'_>> = (0..)
-            .zip(&self.states)
-            .filter_map(|(place, state)| {
     /// When the next feed is read again because an indicator in it begins to count. One that failed is tried again anyway, and a pinned one
     /// stays.
     pub(super) fn begins(&self) -> Option<Until> {
@@ -248,6 +248,19 @@ impl FeedSet {
         }
     }
 
+    /// One index of all feeds, for an artifact.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn merged(&self) -> Result<Arc<Index>, BuildError> {
+        if let [only] = self.indexes().as_slice()
+            && !only.is_amended()
+        {
+            return Ok(Arc::clone(only));
+        }
+        let parts: Vec<Part<'_>> = (0..)
+            .zip(&self.states)
+            .filter_map(|(place, state)| {
                 let id = FeedId::new(place)?;
                 let source = Kept::Old(self.tier(state.tier)?, id);
                 Some(Part { id, name: &state.name, entries: state.figures.entries, source })

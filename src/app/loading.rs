@@ -142,7 +142,7 @@ pub fn load_feeds(
         states.push(state);
         sources.push(next);
     }
-    assemble(states, sources, previous).map(|set| LoadedFeeds { set, tried, troubles })
+    assemble(configs, states, sources, previous).map(|set| LoadedFeeds { set, tried, troubles })
 }
 
 /// A feed as it is in force, if it is.
@@ -239,6 +239,182 @@ pub(super) fn read_one(id: FeedId, config: &feed::Config, progress: Progress<'_>
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::feed::{Guard, Protected};
+    use crate::name::Name;
+
+    /// A STIX bundle of names, each with these keys.
+    fn bundle(objects: &[(&str, &str)]) -> String {
+        let object = |(name, keys): &(&str, &str)| {
+            format!(
+                r#"{{"type": "indicator", "id": "indicator--{name}", "pattern": "[domain-name:value = '{name}']"{keys}}}"#
+            )
+        };
+        format!(r#"{{"type": "bundle", "objects": [{}]}}"#, objects.iter().map(object).collect::<Vec<_>>().join(", "))
+    }
+
+    fn config(path: &Path) -> feed::Config {
+        feed::Config::new("f", Source::File(path.to_owned()))
+    }
+
+    /// Loads what changed: the set, and by which rules it was refused.
+    fn load(config: &feed::Config, previous: Option<&FeedSet>) -> (FeedSet, Vec<Rule>) {
+        let configs = std::slice::from_ref(config);
+        let loaded = load_feeds(configs, previous, Wanted::Changed, &mut |_, _, _| ()).unwrap();
+        (loaded.set, loaded.troubles.iter().map(|trouble| trouble.error.rule()).collect())
+    }
+
+    fn sinks(set: &FeedSet, name: &str) -> bool {
+        let (name, mut sunk) = (Name::from_text(name.as_bytes()).unwrap(), false);
+        for index in set.indexes() {
+            index.walk(&name.view().unwrap(), |_, listings| sunk |= listings.iter().next().is_some());
+        }
+        sunk
+    }
+
+    fn guarding(config: &feed::Config, protected: &[&str]) -> feed::Config {
+        let protected: Vec<_> = protected.iter().map(|text| Protected::from_text(text).unwrap()).collect();
+        let mut config = config.clone();
+        config.terms.guard = Arc::new(Guard::new(&protected, Vec::new()));
+        config
+    }
+
+    #[test]
+    fn what_is_protected_now_is_not_sunk_by_what_an_older_load_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        fs::write(&path, "mine.corp.test\none.test\ntwo.test\n").unwrap();
+        let plain = config(&path);
+        let (first, _) = load(&plain, None);
+        let guarded = guarding(&plain, &["*.corp.test"]);
+        // Its source is gone; or refused by another rule.
+        for text in [None, Some("<html>\n"), Some("")] {
+            match text {
+                Some(text) => fs::write(&path, text).unwrap(),
+                None => fs::remove_file(&path).unwrap(),
+            }
+            let (set, refused) = load(&guarded, Some(&first));
+            assert_eq!(refused.len(), 1, "{text:?}");
+            let sunk = ["mine.corp.test", "one.test", "two.test"].map(|name| sinks(&set, name));
+            assert_eq!(sunk, [false, true, true], "{text:?}");
+            assert_eq!(
+                (set.states[0].figures.entries, &set.states[0].figures.refused[..]),
+                (2, &[("protected", 1)][..])
+            );
+            // As a later run finds it, and once more in this one.
+            let (states, parts) = set.kept();
+            let kept = FeedSet::from_kept(feed::Kept { generation: 1, feeds: states, parts });
+            for previous in [&kept, &set] {
+                let (again, _) = load(&guarded, Some(previous));
+                assert!(Arc::ptr_eq(&again.indexes()[0], &previous.indexes()[0]), "nothing is left to leave out");
+            }
+        }
+        // A start from what was kept before the names were protected reads nothing, and leaves them out.
+        let (states, parts) = first.kept();
+        let kept = FeedSet::from_kept(feed::Kept { generation: 1, feeds: states, parts });
+        let configs = std::slice::from_ref(&guarded);
+        let set = load_feeds(configs, Some(&kept), Wanted::Nothing, &mut |_, _, _| ()).unwrap().set;
+        assert!(!sinks(&set, "mine.corp.test") && sinks(&set, "one.test"));
+    }
+
+    #[test]
+    fn entries_that_ended_are_not_missed_and_changed_settings_waive_the_bounds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        let soon = ", \"valid_until\": \"2100-01-01T00:00:00Z\"";
+        let all = [("a.test", soon), ("b.test", soon), ("c.test", soon), ("d.test", "")];
+        fs::write(&path, bundle(&all)).unwrap();
+        let plain = config(&path);
+        let (first, refused) = load(&plain, None);
+        assert!(refused.is_empty());
+        // In 2100 only the last is left.
+        let next = first.find("f").unwrap().1;
+        let Next::Kept(index, place) = &next else { panic!("it is in force") };
+        assert_eq!(Kept::Old(index, *place).lapsed(4_102_444_800), 3);
+        assert_eq!(previous(&plain, &first.states[0], &next), Some(Previous::of(4)));
+
+        fs::write(&path, bundle(&all[3..])).unwrap();
+        assert_eq!(load(&plain, Some(&first)).1, [Rule::Shrunk]);
+        let mut other = plain.clone();
+        other.terms.indicators.confidence_min = 1;
+        let sure = [("d.test", ", \"confidence\": 90"), ("a.test", "")];
+        fs::write(&path, bundle(&sure)).unwrap();
+        assert_eq!(load(&plain, Some(&first)).1, []);
+        let (set, refused) = load(&other, Some(&first));
+        assert_eq!((refused.len(), set.states[0].figures.entries), (0, 1), "the operator asks for more");
+    }
+
+    #[test]
+    fn what_the_terms_keep_out_is_no_sign_of_a_broken_feed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        let past: Vec<String> = (0..99).map(|i| format!("n{i}.test")).collect();
+        let over = ", \"valid_until\": \"2001-01-01T00:00:00Z\"";
+        let objects: Vec<_> = past.iter().map(|name| (name.as_str(), over)).chain([("a.test", "")]).collect();
+        fs::write(&path, bundle(&objects)).unwrap();
+        let (set, refused) = load(&config(&path), None);
+        assert_eq!((refused.len(), set.states[0].figures.entries), (0, 1));
+    }
+
+    #[test]
+    fn a_feed_is_read_again_when_an_indicator_in_it_begins_to_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        let from = |year: u32| format!(", \"valid_from\": \"{year}-01-01T00:30:00Z\"");
+        let (later, first) = (from(2101), from(2100));
+        let never = format!("{}, \"valid_until\": \"2097-01-01T00:00:00Z\"", from(2098));
+        let objects = [("a.test", ""), ("b.test", &later), ("c.test", &first), ("d.test", &never)];
+        let objects: Vec<(&str, &str)> = objects.iter().map(|&(name, keys)| (name, keys)).collect();
+        fs::write(&path, bundle(&objects)).unwrap();
+        let plain = config(&path);
+        let (mut set, _) = load(&plain, None);
+        let begins = set.begins().and_then(Until::secs).unwrap();
+        assert_eq!(set.states[0].report.as_ref().unwrap().next_valid_from.map(|secs| begins - secs), Some(30 * 60));
+        assert!(set.begun(begins - 1).is_empty() && set.begun(begins) == ["f"]);
+
+        let tried = |set: &FeedSet| {
+            let names = ["f".to_owned()];
+            let wanted = Wanted::These { names: &names, force: false };
+            load_feeds(std::slice::from_ref(&plain), Some(set), wanted, &mut |_, _, _| ()).unwrap().tried.len()
+        };
+        assert_eq!(tried(&set), 0, "nothing changed");
+        set.states[0].begins = Some(Until::from_secs(1));
+        assert_eq!((tried(&set), set.begun(now_secs()).len()), (1, 1), "its hour has come");
+        set.forget_begun(now_secs());
+        assert_eq!((tried(&set), set.begins()), (0, None));
+
+        // After a restart it is read at once.
+        let (states, parts) = set.kept();
+        let kept = FeedSet::from_kept(feed::Kept { generation: 1, feeds: states, parts });
+        assert_eq!((tried(&kept), kept.begun(now_secs()).len()), (1, 1));
+    }
+
+    #[test]
+    fn an_artifact_that_would_sink_what_it_must_not_is_refused_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let (text, artifact) = (folder.path().join("t"), folder.path().join("f"));
+        for (lines, rule) in [
+            ("a.test\n", None),
+            ("a.test\na.b.corp.test\n", Some(Rule::Protected)),
+            ("a.test\ncom\n", Some(Rule::Suffix)),
+            ("a.test\nco.uk\n", Some(Rule::Suffix)),
+        ] {
+            fs::write(&text, lines).unwrap();
+            let mut trusted = config(&text);
+            trusted.terms.trust_suffixes = true;
+            trusted.format = feed::Format::Plain;
+            load(&trusted, None).0.merged().unwrap().write_file(&artifact).unwrap();
+            let mut guarded = guarding(&config(&artifact), &["*.corp.test"]);
+            assert_eq!(load(&guarded, None).1, rule.into_iter().collect::<Vec<_>>(), "{lines}");
+            guarded.terms.trust_suffixes = true;
+            let want = rule.filter(|&rule| rule == Rule::Protected);
+            assert_eq!(load(&guarded, None).1, want.into_iter().collect::<Vec<_>>(), "{lines} trusted");
         }
     }
 }

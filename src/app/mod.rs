@@ -10,6 +10,7 @@ mod differences;
 mod explain;
 mod feeds;
 mod generation;
+mod guarding;
 mod loading;
 mod merging;
 mod publisher;
