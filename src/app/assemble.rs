@@ -5,22 +5,29 @@
 use std::sync::Arc;
 
 use super::feeds::{FeedSet, FeedState, Tier};
+use super::guarding::guard_again;
 use super::loading::Next;
+use crate::feed;
 use crate::index::{BuildError, FeedId, Index, Kept, OVERLAY_ENTRIES_MAX, Part, Sorted};
 
 /// A feed of at most so many entries is small: a guess. Beside a big one it costs a query one more
 /// look at a filter, which fits a core's own cache.
 pub(super) const SMALL_FEED_ENTRIES: u64 = 65_536;
 
-/// The set of these feeds, by place, each with where its entries are; `previous`: the set in force.
+/// The set of these feeds, by place, each with its settings and where its entries are; `previous`: the set in force. Whatever comes into force
+/// passes here, so older entries are put before the guard here.
 ///
 /// # Errors
 /// [`BuildError`].
 pub(super) fn assemble(
+    configs: &[feed::Config],
     mut states: Vec<FeedState>,
     mut sources: Vec<Next>,
     previous: Option<&FeedSet>,
 ) -> Result<FeedSet, BuildError> {
+    for ((config, state), next) in configs.iter().zip(&mut states).zip(&mut sources) {
+        guard_again(config, state, next)?;
+    }
     // Alone, small feeds need no index apart.
     let any_big = states.iter().any(|state| state.figures.entries > SMALL_FEED_ENTRIES);
     for state in &mut states {

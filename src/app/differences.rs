@@ -5,12 +5,12 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::loading::Next;
+use super::loading::{Fresh, Next, previous, read_one};
 use super::publisher::Publisher;
 use super::tasks::ReloadError;
 use super::{FeedError, FeedSet, FeedTrouble};
-use crate::feed::{self, Loaded, gate};
-use crate::index::{Change, FeedId, Index, Kept, Side, Sorted, Subject, changes};
+use crate::feed::gate;
+use crate::index::{Change, FeedId, Kept, Side, Sorted, Subject, changes};
 use crate::name::Name;
 
 /// The most names that are told: what a person looks through.
@@ -59,23 +59,10 @@ impl Publisher {
         }
         let config = self.settings.feeds.iter().find(|config| config.name == name).ok_or_else(no_such_feed)?;
         let trouble = |error: FeedError| ReloadError::Feeds(vec![FeedTrouble { name: name.to_owned(), error }]);
-        let loaded = feed::load(config, &mut |_, _| ()).map_err(|error| trouble(error.into()))?;
-        let previous = Some(state.figures.entries).filter(|&entries| entries > 0);
-        let guard = &config.terms.guard;
-        let (next, load) = match loaded {
-            Loaded::Text { entries, report } => {
-                let load = report.weigh(guard.canaries_sunk(&entries));
-                (Next::Fresh(entries), load)
-            }
-            Loaded::Artifact { bytes } => {
-                let place = FeedId::new(0).ok_or_else(no_such_feed)?;
-                let index = Index::open_one_feed(bytes, place, name).map_err(|error| trouble(error.into()))?;
-                let entries = index.feeds().first().map_or(0, |feed| feed.entries);
-                let (canaries, protected) = guard.sunk_by(&index);
-                (Next::Whole(Box::new(index)), feed::Load { entries, canaries, protected, ..feed::Load::default() })
-            }
-        };
-        let refused = gate(&config.gate, previous, load, false).err().map(|error| error.to_string());
+        let place = FeedId::new(0).ok_or_else(no_such_feed)?;
+        let Fresh { next, load, .. } = read_one(place, config, &mut |_, _, _| ()).map_err(trouble)?;
+        let refused =
+            gate(&config.gate, previous(config, state, &now), load, false).err().map(|error| error.to_string());
         Ok(Differences { refused, ..compare(&now, &next, named)? })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::loading::Next;
-use crate::feed::{self, Format, KeptFeed, Reason, Report, Rule, Stat};
+use crate::feed::{self, Format, Guard, KeptFeed, Reason, Report, Rule, Stat};
 use crate::index::{BuildError, FeedId, Index, Kept, Part, Sorted, Until, Verb, Verbs};
 use crate::metrics::FeedFigures;
 use crate::policy::{Action, FeedConfig, TenantConfig};
@@ -30,6 +30,10 @@ pub struct FeedState {
     pub figures: FeedFigures,
     /// What its entries ask for, as far as the operator is told of it.
     pub tally: Tally,
+    /// When it is read again, though neither its file nor its settings changed: an indicator in it begins to count.
+    pub(super) begins: Option<Until>,
+    /// What its entries were put before last; `None`: what they were read with.
+    pub(super) guard: Option<Arc<Guard>>,
     /// Which index holds it.
     pub(super) tier: Tier,
 }
@@ -48,6 +52,8 @@ impl FeedState {
             report: None,
             figures,
             tally: Tally::default(),
+            begins: None,
+            guard: None,
             tier: Tier::Big,
         }
     }
@@ -98,6 +104,11 @@ impl FeedState {
         self.figures.stale = true;
     }
 
+    /// When it is read again because an indicator in it begins to count, if that is what it waits for.
+    fn begins(&self) -> Option<Until> {
+        self.begins.filter(|_| !self.figures.stale && !self.figures.pinned)
+    }
+
     /// Counts a load that was refused.
     pub(super) fn count_refusal(&mut self, rule: Rule) {
         let figures = &mut self.figures;
@@ -105,6 +116,17 @@ impl FeedState {
         match figures.refused_updates.iter_mut().find(|(label, _)| *label == rule.label()) {
             Some((_, loads)) => *loads += 1,
             None => figures.refused_updates.push((rule.label(), 1)),
+        }
+    }
+
+    /// Counts entries that an older load left and that are not let in again, for they would sink what is protected.
+    pub(super) fn withhold(&mut self, entries: u64) {
+        let figures = &mut self.figures;
+        figures.entries = figures.entries.saturating_sub(entries);
+        let protected = Reason::Protected.label();
+        match figures.refused.iter_mut().find(|(label, _)| *label == protected) {
+            Some((_, lines)) => *lines += entries,
+            None => figures.refused.push((protected, entries)),
         }
     }
 
@@ -132,6 +154,8 @@ impl FeedState {
     pub(super) fn from_kept(kept: KeptFeed) -> Self {
         let label = |(reason, lines): (String, u64)| Some((Reason::from_label(&reason)?.label(), lines));
         let [allows, exact, exact_nxdomain] = kept.tally;
+        // When is not kept: a feed with indicators that were still to come is read again at once.
+        let to_come = kept.refused.iter().any(|(reason, _)| reason == Reason::NotYetValid.label());
         let figures = FeedFigures {
             name: kept.name.clone(),
             entries: kept.entries,
@@ -152,6 +176,8 @@ impl FeedState {
             report: None,
             figures,
             tally: Tally { allows, exact, exact_nxdomain },
+            begins: to_come.then(|| Until::from_secs(0)),
+            guard: None,
             tier: if kept.part == Tier::Small.label() { Tier::Small } else { Tier::Big },
         }
     }
@@ -230,6 +256,25 @@ impl FeedSet {
         let indexes: Vec<_> = self.indexes().into_iter().map(lapsed).collect();
         let next = indexes.iter().filter_map(|index| index.lapses_next()).min();
         (indexes, next)
+    }
+
+    /// When the next feed is read again because an indicator in it begins to count. One that failed is tried again anyway, and a pinned one
+    /// stays.
+    pub(super) fn begins(&self) -> Option<Until> {
+        self.states.iter().filter_map(FeedState::begins).min()
+    }
+
+    /// The feeds for which that has come, `now_secs` after 1970.
+    pub(super) fn begun(&self, now_secs: u64) -> Vec<String> {
+        let begun = |state: &&FeedState| state.begins().is_some_and(|begins| begins.has_come(now_secs));
+        self.states.iter().filter(begun).map(|state| state.name.clone()).collect()
+    }
+
+    /// Whatever came of reading them: none is read for that again before there is another such time.
+    pub(super) fn forget_begun(&mut self, now_secs: u64) {
+        for state in &mut self.states {
+            state.begins = state.begins.filter(|begins| !begins.has_come(now_secs));
+        }
     }
 
     /// One index of all feeds, for an artifact.

@@ -11,6 +11,7 @@ mod differences;
 mod explain;
 mod feeds;
 mod generation;
+mod guarding;
 mod keeping;
 mod loading;
 mod merging;

@@ -180,11 +180,13 @@ impl Publisher {
 
     /// Reads the feeds whose time has come; whether there were any.
     fn refresh_due(&mut self) -> bool {
-        let due = self.schedule.due(Instant::now());
+        let (mut due, now_secs) = (self.schedule.due(Instant::now()), now_secs());
+        due.extend(self.feeds.iter().flat_map(|set| set.begun(now_secs)));
         if due.is_empty() {
             return false;
         }
         report(&self.refresh(&due, false));
+        self.feeds.iter_mut().for_each(|set| set.forget_begun(now_secs));
         // Those that are as they were when last read were not read again, and are well.
         for name in self.schedule.due(Instant::now()).iter().filter(|name| due.contains(name)) {
             self.schedule.done(name, true, Instant::now(), self.random.random());
@@ -197,7 +199,8 @@ impl Publisher {
         let due = self.schedule.next().map(|due| due.saturating_duration_since(Instant::now()));
         let reap = held.then_some(REAP_EVERY);
         // Told by the clock on the wall, which may be set meanwhile.
-        let ends = self.ends.and_then(Until::secs).map(|ends| Duration::from_secs(ends.saturating_sub(now_secs())));
+        let ends = self.ends.into_iter().chain(self.feeds.as_ref().and_then(FeedSet::begins)).min();
+        let ends = ends.and_then(Until::secs).map(|ends| Duration::from_secs(ends.saturating_sub(now_secs())));
         let ends = ends.map(|wait| wait.clamp(Duration::from_millis(100), CLOCK_EVERY));
         let again = self.keeping.again_at().map(|at| at.saturating_duration_since(Instant::now()));
         match due.into_iter().chain(reap).chain(ends).chain(again).min() {

@@ -58,7 +58,7 @@ impl Publisher {
         if notes.is_empty() {
             return Err(ReloadError::Nothing("nothing to roll back: these feeds are as they were then"));
         }
-        let set = assemble(states, sources, Some(current))?;
+        let set = assemble(&self.settings.feeds, states, sources, Some(current))?;
         let mut reloaded = self.take(LoadedFeeds { set, tried: Vec::new(), troubles: Vec::new() });
         reloaded.notes.splice(..0, notes);
         Ok(reloaded)

@@ -82,17 +82,6 @@ impl EntryKey {
         self.octets.get(..self.length).unwrap_or_default()
     }
 
-    /// Labels from the top down, without their lengths.
-    fn labels(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = self.as_bytes();
-        std::iter::from_fn(move || {
-            let (length, tail) = rest.split_first()?;
-            let (label, after) = tail.split_at_checked(usize::from(*length))?;
-            rest = after;
-            Some(label)
-        })
-    }
-
     /// Reads `text`, a name without a final dot, into this key.
     ///
     /// # Errors
@@ -108,7 +97,7 @@ impl EntryKey {
     /// [`accept`](Self::accept) for ASCII: A-labels are taken as they are, since punycode that IDNA refuses is a legal name all the same.
     fn accept_ascii(&mut self, text: &[u8], trust_suffixes: bool) -> Result<Standing, Reason> {
         self.read(text).map_err(|reason| diagnose(text).unwrap_or(reason))?;
-        self.judge(trust_suffixes)
+        judge(self.as_bytes(), trust_suffixes)
     }
 
     /// Fills the key from `text`, from the last label to the first.
@@ -141,29 +130,43 @@ impl EntryKey {
         }
         Ok(())
     }
+}
 
-    /// Whether the name may be an entry, going by what it is rather than how it is written.
-    fn judge(&self, trust_suffixes: bool) -> Result<Standing, Reason> {
-        let top = self.labels().next().unwrap_or_default();
-        let single = self.length == top.len() + 1;
-        if LOCAL_TOPS.contains(&top) || (single && BOILERPLATE.contains(&top)) {
-            return Err(Reason::Boilerplate);
-        }
-        // No TLD is a number, so a name of nothing but numbers is an address, or what is left of one.
-        if top.last().is_some_and(u8::is_ascii_digit) && self.labels().flatten().all(u8::is_ascii_digit) {
-            return Err(Reason::Address);
-        }
-        let suffix = psl::List.find(self.labels());
-        // The list counts the characters of the suffix; the key has one octet more, a length for each label and a dot for all but one.
-        let whole = suffix.len + 1 == self.length;
-        match (suffix.typ, whole) {
-            (Some(Type::Icann), true) if trust_suffixes => Ok(Standing::Ordinary),
-            (Some(Type::Icann), true) if single => Err(Reason::Tld),
-            (Some(Type::Icann), true) => Err(Reason::PublicSuffix),
-            _ if single => Err(Reason::SingleLabel),
-            (Some(Type::Private), true) => Ok(Standing::PrivateSuffix),
-            _ => Ok(Standing::Ordinary),
-        }
+/// A key's labels from the top down, without their lengths.
+fn labels(key: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = key;
+    std::iter::from_fn(move || {
+        let (length, tail) = rest.split_first()?;
+        let (label, after) = tail.split_at_checked(usize::from(*length))?;
+        rest = after;
+        Some(label)
+    })
+}
+
+/// Whether the name of `key` may be an entry, going by what it is rather than how it is written.
+///
+/// # Errors
+/// Why not; see [`EntryKey::accept`].
+pub(super) fn judge(key: &[u8], trust_suffixes: bool) -> Result<Standing, Reason> {
+    let Some(top) = labels(key).next() else { return Err(Reason::Root) };
+    let single = key.len() == top.len() + 1;
+    if LOCAL_TOPS.contains(&top) || (single && BOILERPLATE.contains(&top)) {
+        return Err(Reason::Boilerplate);
+    }
+    // No TLD is a number, so a name of nothing but numbers is an address, or what is left of one.
+    if top.last().is_some_and(u8::is_ascii_digit) && labels(key).flatten().all(u8::is_ascii_digit) {
+        return Err(Reason::Address);
+    }
+    let suffix = psl::List.find(labels(key));
+    // The list counts the characters of the suffix; the key has one octet more, a length for each label and a dot for all but one.
+    let whole = suffix.len + 1 == key.len();
+    match (suffix.typ, whole) {
+        (Some(Type::Icann), true) if trust_suffixes => Ok(Standing::Ordinary),
+        (Some(Type::Icann), true) if single => Err(Reason::Tld),
+        (Some(Type::Icann), true) => Err(Reason::PublicSuffix),
+        _ if single => Err(Reason::SingleLabel),
+        (Some(Type::Private), true) => Ok(Standing::PrivateSuffix),
+        _ => Ok(Standing::Ordinary),
     }
 }
 
@@ -227,7 +230,8 @@ mod tests {
     fn judge(text: &[u8], trust: bool) -> Result<(String, Standing), Reason> {
         let mut key = EntryKey::new();
         let standing = key.accept(text, trust)?;
-        let mut labels: Vec<_> = key.labels().map(|label| String::from_utf8(label.to_vec()).unwrap()).collect();
+        let mut labels: Vec<_> =
+            labels(key.as_bytes()).map(|label| String::from_utf8(label.to_vec()).unwrap()).collect();
         labels.reverse();
         let name = labels.join(".");
         assert_eq!(key.as_bytes(), Name::from_text(name.as_bytes()).unwrap().key().unwrap().as_bytes(), "{name}");

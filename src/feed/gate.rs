@@ -56,8 +56,27 @@ pub struct Load {
     pub refused: u64,
     /// Canaries that it would sink.
     pub canaries: u64,
-    /// Protected names that it would sink, where its entries cannot be refused one by one.
+    /// Protected names that it would sink, and its entries below protected zones, where entries cannot be refused one by one.
     pub protected: u64,
+    /// Its entries that are the root, top-level domains, public suffixes or networks too wide, likewise, and it is not trusted for them.
+    pub suffixes: u64,
+}
+
+/// The entries in use, which a load is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Previous {
+    /// As many as they were when they were loaded.
+    pub entries: u64,
+    /// Those of them that have not come to their end since.
+    pub unexpired: u64,
+}
+
+impl Previous {
+    /// Entries of which none has ended.
+    #[must_use]
+    pub const fn of(entries: u64) -> Self {
+        Self { entries, unexpired: entries }
+    }
 }
 
 /// By which rule a load was refused.
@@ -71,6 +90,8 @@ pub enum Rule {
     Canary,
     /// It would sink a protected name.
     Protected,
+    /// It would sink a top-level domain or the like.
+    Suffix,
     /// It lost too much.
     Shrunk,
     /// It grew too much.
@@ -85,7 +106,7 @@ pub enum Rule {
 
 impl Rule {
     /// How many there are.
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 10;
 
     /// Every rule, in the order metrics list them; each stands at its own number.
     pub const ALL: [Self; Self::COUNT] = [
@@ -93,6 +114,7 @@ impl Rule {
         Self::Empty,
         Self::Canary,
         Self::Protected,
+        Self::Suffix,
         Self::Shrunk,
         Self::Grown,
         Self::TooFew,
@@ -108,6 +130,7 @@ impl Rule {
             Self::Empty => "empty",
             Self::Canary => "canary",
             Self::Protected => "protected",
+            Self::Suffix => "suffix",
             Self::Shrunk => "shrunk",
             Self::Grown => "grown",
             Self::TooFew => "too-few",
@@ -129,10 +152,13 @@ pub enum GateError {
     /// It would sink protected names.
     #[error("expected no protected name to be sunk (gate.protected), got {0} that would be")]
     Protected(u64),
+    /// It would sink more than one holder's names or addresses.
+    #[error("expected no top-level domain, public suffix or network as wide (trust-suffixes), got {0}")]
+    Suffix(u64),
     /// Over `shrink-max-percent`.
     #[error("expected at most {percent} % of the {previous} entries in use to be gone (shrink-max-percent), got {new}")]
     Shrunk {
-        /// Entries in use.
+        /// Entries in use that have not ended.
         previous: u64,
         /// Entries of the new load.
         new: u64,
@@ -185,6 +211,7 @@ impl GateError {
             Self::Empty => Rule::Empty,
             Self::Canary(_) => Rule::Canary,
             Self::Protected(_) => Rule::Protected,
+            Self::Suffix(_) => Rule::Suffix,
             Self::Shrunk { .. } => Rule::Shrunk,
             Self::Grown { .. } => Rule::Grown,
             Self::TooFew { .. } => Rule::TooFew,
@@ -194,13 +221,14 @@ impl GateError {
     }
 }
 
-/// Whether `load` may replace one of `previous` entries; the first load has no previous. `force`: the operator has looked, and its size and its
+/// Whether `load` may replace the entries of `previous`; the first load has none, nor has the first after the operator changed how the feed is
+/// read. What ended in the meantime is not missed. `force`: the operator has looked, and its size and its
 /// refused lines are as they should be; what is empty, or sinks what must not be, is refused all the same.
 ///
 /// # Errors
 /// [`GateError`].
-pub const fn gate(config: &GateConfig, previous: Option<u64>, load: Load, force: bool) -> Result<(), GateError> {
-    let Load { entries: new, lines, refused, canaries, protected } = load;
+pub const fn gate(config: &GateConfig, previous: Option<Previous>, load: Load, force: bool) -> Result<(), GateError> {
+    let Load { entries: new, lines, refused, canaries, protected, suffixes } = load;
     if new == 0 {
         return Err(GateError::Empty);
     }
@@ -210,14 +238,17 @@ pub const fn gate(config: &GateConfig, previous: Option<u64>, load: Load, force:
     if protected > 0 {
         return Err(GateError::Protected(protected));
     }
+    if suffixes > 0 {
+        return Err(GateError::Suffix(suffixes));
+    }
     if force {
         return Ok(());
     }
-    if let Some(previous) = previous {
+    if let Some(Previous { entries: previous, unexpired }) = previous {
         let percent = config.shrink_max_percent;
         let kept = new.saturating_mul(100);
-        if kept < previous.saturating_mul(100 - if percent > 100 { 100 } else { percent } as u64) {
-            return Err(GateError::Shrunk { previous, new, percent });
+        if kept < unexpired.saturating_mul(100 - if percent > 100 { 100 } else { percent } as u64) {
+            return Err(GateError::Shrunk { previous: unexpired, new, percent });
         }
         let percent = config.growth_max_percent;
         if previous > 0 && new > GROWTH_FREE_ENTRIES && kept > previous.saturating_mul(100 + percent as u64) {
@@ -272,6 +303,7 @@ mod tests {
             (Some(2000), 20_001, Err(GateError::Grown { previous: 2000, new: 20_001, percent: 900 })),
         ] {
             let load = Load { entries: new, ..Load::default() };
+            let previous = previous.map(Previous::of);
             assert_eq!(gate(&config, previous, load, false), want, "{previous:?} {new}");
             assert_eq!(gate(&config, previous, load, true).is_ok(), new > 0, "forced: {previous:?} {new}");
         }
@@ -287,10 +319,16 @@ mod tests {
             ..GateConfig::default()
         };
         let load = |entries, refused| Load { entries, lines: entries + refused, refused, ..Load::default() };
-        assert_eq!(gate(&off, Some(u64::MAX / 200), load(1, 1_000_000), false), Ok(()));
-        assert_eq!(gate(&strict, Some(2000), load(2000, 0), false), Ok(()));
-        assert_eq!(gate(&strict, Some(2000), load(1999, 0), false).map_err(|error| error.rule()), Err(Rule::Shrunk));
-        assert_eq!(gate(&strict, Some(2000), load(2001, 0), false).map_err(|error| error.rule()), Err(Rule::Grown));
+        assert_eq!(gate(&off, Some(Previous::of(u64::MAX / 200)), load(1, 1_000_000), false), Ok(()));
+        assert_eq!(gate(&strict, Some(Previous::of(2000)), load(2000, 0), false), Ok(()));
+        assert_eq!(
+            gate(&strict, Some(Previous::of(2000)), load(1999, 0), false).map_err(|error| error.rule()),
+            Err(Rule::Shrunk)
+        );
+        assert_eq!(
+            gate(&strict, Some(Previous::of(2000)), load(2001, 0), false).map_err(|error| error.rule()),
+            Err(Rule::Grown)
+        );
         assert_eq!(
             gate(&strict, None, load(99, 1), false),
             Err(GateError::RefusedLines { lines: 100, refused: 1, percent: 0 })
@@ -303,12 +341,32 @@ mod tests {
     }
 
     #[test]
+    fn what_has_ended_is_not_missed() {
+        let config = GateConfig::default();
+        for (unexpired, new, want) in [
+            (5000, 2499, Some(Rule::Shrunk)),
+            (5000, 2500, None),
+            (100, 50, None),
+            (100, 49, Some(Rule::Shrunk)),
+            (0, 1, None),
+            (0, 50_000, None),
+            (0, 50_001, Some(Rule::Grown)),
+        ] {
+            let load = Load { entries: new, ..Load::default() };
+            let previous = Some(Previous { entries: 5000, unexpired });
+            assert_eq!(gate(&config, previous, load, false).err().map(|error| error.rule()), want, "{unexpired} {new}");
+        }
+    }
+
+    #[test]
     fn what_must_not_be_sunk_cannot_be_forced() {
         for force in [false, true] {
             let load = Load { entries: 5, canaries: 1, ..Load::default() };
             assert_eq!(gate(&GateConfig::default(), None, load, force), Err(GateError::Canary(1)));
             let load = Load { entries: 5, protected: 2, ..Load::default() };
             assert_eq!(gate(&GateConfig::default(), None, load, force), Err(GateError::Protected(2)));
+            let load = Load { entries: 5, suffixes: 3, ..Load::default() };
+            assert_eq!(gate(&GateConfig::default(), None, load, force), Err(GateError::Suffix(3)));
         }
     }
 }

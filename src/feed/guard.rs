@@ -202,15 +202,15 @@ impl Guard {
     }
 
     /// Whether an entry on `key` that says `verbs` would sink what is protected.
-    pub(super) fn refuses(&self, key: &[u8], verbs: Verbs) -> bool {
+    #[must_use]
+    pub fn refuses(&self, key: &[u8], verbs: Verbs) -> bool {
         if self.names.ends.is_empty() {
             return false;
         }
-        let sinks = |verb: Option<Verb>| !matches!(verb, None | Some(Verb::Passthru | Verb::Cancel));
-        let (at, below) = (sinks(verbs.at), sinks(verbs.below));
+        let (at, below) = (sinks_by(verbs.at), sinks_by(verbs.below));
         (at && self.names.holds(key))
             || (below && self.names.holds_below(key))
-            || ((at || below) && !self.zones.ends.is_empty() && self.is_in_zone(key))
+            || ((at || below) && self.has_zones() && self.is_in_zone(key))
     }
 
     /// Whether `key` is a zone of which everything is protected, or in one.
@@ -232,20 +232,39 @@ impl Guard {
         sunk.count() as u64
     }
 
-    /// How many canaries, and how many protected names, an index would sink.
-    #[must_use]
-    pub fn sunk_by(&self, index: &Index) -> (u64, u64) {
+    /// How many canaries, and how many protected names, an index would sink; of what is below a protected zone only its name is asked here.
+    pub(super) fn sunk_by(&self, index: &Index) -> (u64, u64) {
         let sunk = |names: &[Name]| names.iter().filter(|name| index_sinks(index, name)).count() as u64;
         (sunk(&self.canaries), sunk(&self.protected))
     }
+
+    /// Whether there are zones of which everything is protected.
+    pub(super) const fn has_zones(&self) -> bool {
+        !self.zones.ends.is_empty()
+    }
+
+    /// Whether an entry on `key` that says `verbs` would sink what is below a zone of which everything is protected.
+    pub(super) fn refuses_below_zone(&self, key: &[u8], verbs: Verbs) -> bool {
+        if !self.has_zones() || !self.is_in_zone(key) {
+            return false;
+        }
+        // One that sinks the zone's own name is told by that.
+        let (at, below) = (sinks_by(verbs.at), sinks_by(verbs.below));
+        if self.zones.holds(key) { below && !at } else { below || at }
+    }
+}
+
+/// Whether this verb sinks what it is said of.
+const fn sinks_by(verb: Option<Verb>) -> bool {
+    !matches!(verb, None | Some(Verb::Passthru | Verb::Cancel))
 }
 
 /// Whether entries sink the name of `key`: the deepest one that says anything decides.
 fn sinks(entries: &Sorted, key: &[u8]) -> bool {
     let (mut end, mut sunk) = (0, false);
     let mut hear = |verb: Option<Verb>| {
-        if let Some(verb) = verb {
-            sunk = !matches!(verb, Verb::Passthru | Verb::Cancel);
+        if verb.is_some() {
+            sunk = sinks_by(verb);
         }
     };
     hear(entries.get(&[]).and_then(|verbs| verbs.below));
@@ -264,8 +283,8 @@ fn index_sinks(index: &Index, name: &Name) -> bool {
     index.walk(&view, |labels, listings| {
         for listing in listings.iter() {
             let verb = if labels == view.labels() { listing.verbs.at } else { listing.verbs.below };
-            if let Some(verb) = verb {
-                sunk = !matches!(verb, Verb::Passthru | Verb::Cancel);
+            if verb.is_some() {
+                sunk = sinks_by(verb);
             }
         }
     });
@@ -306,6 +325,35 @@ mod tests {
             let (sorted, report) = read_text(line.as_bytes(), TextFormat::Plain, &terms).unwrap();
             assert_eq!(!sorted.is_empty(), taken, "{line}: {report:?}");
             assert!(report.balanced());
+        }
+    }
+
+    #[test]
+    fn no_modifier_of_an_adblock_rule_gets_past_the_guard() {
+        let terms = Terms { guard: guard(&["www.site.test", "*.corp.test"], &[]), ..Terms::default() };
+        for (rules, taken, refused) in [
+            ("||www.site.test^$important", 0, 1),
+            ("||site.test^$important", 0, 1),
+            ("||site.test^$important\n||www.site.test^$important", 0, 2),
+            ("||a.corp.test^$important", 0, 1),
+            ("||corp.test^$denyallow=x.corp.test", 0, 1),
+            ("||site.test^$denyallow=www.site.test", 0, 1),
+            ("||site.test^$important,denyallow=x.test", 0, 1),
+            ("||*.site.test^$important", 0, 1),
+            ("||a.www.site.test^$important", 1, 0),
+            ("@@||www.site.test^$important", 1, 0),
+            ("@@||a.corp.test^", 1, 0),
+            ("||com^$important", 0, 1),
+            ("||co.uk^$denyallow=x.co.uk", 0, 1),
+        ] {
+            let (sorted, report) = read_text(rules.as_bytes(), TextFormat::Adblock, &terms).unwrap();
+            assert_eq!((sorted.len(), report.refused_total()), (taken, refused), "{rules}: {report:?}");
+            assert!(report.balanced(), "{rules}");
+        }
+        let canaries = guard(&[], &["a.b.test"]);
+        for rules in ["||b.test^$important", "||b.test^$denyallow=c.b.test", "@@||a.b.test^\n||b.test^$important"] {
+            let (sorted, _) = read_text(rules.as_bytes(), TextFormat::Adblock, &Terms::default()).unwrap();
+            assert_eq!(canaries.canaries_sunk(&sorted), 1, "{rules}");
         }
     }
 

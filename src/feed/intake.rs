@@ -2,10 +2,11 @@
 //!
 //! A format reads a line, calls [`Intake::take`] for each name on it, and says with a [`Bucket`] what the line was.
 
+use super::door::Door;
 use super::entry::{EntryKey, Standing};
 use super::terms::IndicatorTerms;
 use super::{Column, Format, Reason, Report, Terms};
-use crate::index::{Entries, EntriesError, Network, Record, Side, Sorted, Until, Verb, Verbs};
+use crate::index::{Network, Record, Side, Sorted, Until, Verb, Verbs};
 
 /// What a line was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub(super) enum Says {
 /// One load's entries and books.
 pub(super) struct Intake<'t> {
     /// What was taken.
-    entries: Entries,
+    door: Door<'t>,
     /// The books; `used`, `duplicate` and `entries` are filled in at the end.
     report: Report,
     /// The feed's terms.
@@ -53,7 +54,7 @@ impl<'t> Intake<'t> {
     /// Books of nothing read yet.
     pub(super) fn new(format: Format, terms: &'t Terms) -> Self {
         Self {
-            entries: Entries::default(),
+            door: Door::new(&terms.guard),
             report: Report::new(format),
             terms,
             key: EntryKey::new(),
@@ -87,29 +88,25 @@ impl<'t> Intake<'t> {
     fn verb(&mut self, says: Says) -> Result<Verb, Reason> {
         match says {
             Says::Verb(verb) => Ok(verb),
-            Says::Record(record) => self.entries.record(record).map_err(|error| match error {
-                EntriesError::Record => Reason::DataTooLarge,
-                _ => Reason::FeedFull,
-            }),
+            Says::Record(record) => self.door.record(record),
         }
     }
 
     /// [`take`](Self::take) without the books.
     fn try_take(&mut self, text: &[u8], verbs: Verbs) -> Result<(), Reason> {
         let standing = self.key.accept(text, self.terms.trust_suffixes)?;
-        if self.terms.guard.refuses(self.key.as_bytes(), verbs) {
-            return Err(Reason::Protected);
-        }
-        self.entries.push(self.key.as_bytes(), verbs, self.taken > 0).map_err(|_| Reason::FeedFull)?;
+        self.door.admit(self.key.as_bytes(), verbs, self.taken > 0)?;
         if standing == Standing::PrivateSuffix {
             self.report.private_suffixes += 1;
         }
         Ok(())
     }
 
-    /// A name's key, for an entry that the format pushes once it has read all: it is judged and counted as one that is taken now.
-    pub(super) fn key(&mut self, text: &[u8]) -> Result<Box<[u8]>, Reason> {
-        if self.key.accept(text, self.terms.trust_suffixes)? == Standing::PrivateSuffix {
+    /// A name's key, for an entry that says `verbs` and comes once the format has read all: it is judged and counted as one that is taken now.
+    pub(super) fn key(&mut self, text: &[u8], verbs: Verbs) -> Result<Box<[u8]>, Reason> {
+        let standing = self.key.accept(text, self.terms.trust_suffixes)?;
+        self.door.judge(self.key.as_bytes(), verbs)?;
+        if standing == Standing::PrivateSuffix {
             self.report.private_suffixes += 1;
         }
         Ok(self.key.as_bytes().into())
@@ -155,8 +152,7 @@ impl<'t> Intake<'t> {
         until: Until,
     ) -> Result<(), Reason> {
         let verb = self.verb(says)?;
-        let pushed = self.entries.push_network(side, network, verb, until, self.taken > 0);
-        pushed.map_err(|_| Reason::FeedFull)?;
+        self.door.admit_network(side, network, verb, until, self.taken > 0)?;
         self.taken += 1;
         Ok(())
     }
@@ -164,12 +160,19 @@ impl<'t> Intake<'t> {
     /// Takes all that is below the root: everything there is.
     pub(super) fn take_root(&mut self, says: Says) -> Result<(), Reason> {
         let verb = self.verb(says)?;
-        if self.terms.guard.refuses(&[], Verbs::below(verb)) {
-            return Err(Reason::Protected);
-        }
-        self.entries.push(&[], Verbs::below(verb), self.taken > 0).map_err(|_| Reason::FeedFull)?;
+        self.door.admit(&[], Verbs::below(verb), self.taken > 0)?;
         self.taken += 1;
         Ok(())
+    }
+
+    /// An indicator that is asked for counts from `secs` after 1970 on, which is still to come.
+    pub(super) fn comes_at(&mut self, secs: u64) {
+        self.report.next_valid_from = self.report.next_valid_from.into_iter().chain([secs]).min();
+    }
+
+    /// A door with the same guard, for entries that are only known once all is read.
+    pub(super) fn later(&self) -> Door<'t> {
+        self.door.beside()
     }
 
     /// Ends a physical line, or an object.
@@ -205,11 +208,12 @@ impl<'t> Intake<'t> {
                 self.report.refuse(Reason::Syntax, self.report.lines + 1 - lines, lines);
             }
         }
-        let (sorted, lines) = self.entries.finish();
+        let (sorted, lines) = self.door.finish();
         self.report.used = lines.used;
         self.report.duplicate = lines.duplicate;
         self.report.refuse_unnumbered(Reason::Conflict, lines.conflict);
         self.report.refuse_unnumbered(Reason::DataTooLarge, lines.too_large);
+        self.report.refuse_unnumbered(Reason::RecordSets, lines.too_many);
         self.report.entries = sorted.len() as u64;
         (sorted, self.report)
     }

@@ -12,7 +12,7 @@ use super::detect::{DETECT_OCTETS, Detected, detect};
 use super::format::{TextFormat, column_names, read_text};
 use super::json::{JsonError, JsonFormat, Survey};
 use super::sample::SAMPLE;
-use super::unpack::{MAGIC_OCTETS, Metered, Packing, RATIO_MAX, Unpack, UnpackError};
+use super::unpack::{Damage, MAGIC_OCTETS, Metered, Packing, RATIO_MAX, Unpack, UnpackError};
 use super::{Column, Config, Format, Reason, Report, Source, Terms};
 use crate::index::Sorted;
 
@@ -93,8 +93,8 @@ pub enum LoadError {
         path: PathBuf,
         /// What it is packed in.
         packing: &'static str,
-        /// What the decoder said.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        /// What is wrong with it.
+        source: Damage,
     },
     /// It is something else altogether.
     #[error("{path}: expected a feed's text or an artifact, got {found}", path = path.display())]

@@ -71,6 +71,8 @@ pub enum Reason {
     Rdata,
     /// An RPZ record that is larger than records are taken, or would make its owner's records so.
     DataTooLarge,
+    /// An RPZ record that would be one more distinct set of them than a feed may have (262,144), or more octets of them all.
+    RecordSets,
     /// An RPZ record that does not go with an earlier one of its owner: data beside another action, or beside a CNAME.
     Conflict,
     /// A CSV record without the column that holds the names, or one of a file whose header does not tell which that is.
@@ -105,7 +107,7 @@ pub enum Reason {
 
 impl Reason {
     /// How many there are.
-    pub const COUNT: usize = 49;
+    pub const COUNT: usize = 50;
 
     /// Every reason, in the order metrics list them; each stands at its own number.
     pub const ALL: [Self; Self::COUNT] = [
@@ -143,6 +145,7 @@ impl Reason {
         Self::WideNetwork,
         Self::Rdata,
         Self::DataTooLarge,
+        Self::RecordSets,
         Self::Conflict,
         Self::Column,
         Self::Syntax,
@@ -164,6 +167,21 @@ impl Reason {
     #[must_use]
     pub fn from_label(label: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.label() == label)
+    }
+
+    /// Whether the terms are at work, the operator's or its author's own, on what is written as it should be: no sign that the feed is broken.
+    #[must_use]
+    pub const fn is_by_terms(self) -> bool {
+        matches!(
+            self,
+            Self::Revoked
+                | Self::Superseded
+                | Self::NotYetValid
+                | Self::Expired
+                | Self::Confidence
+                | Self::Marking
+                | Self::NotToIds
+        )
     }
 
     /// Its label in `cenote_feed_refused_lines{feed,reason}`.
@@ -204,6 +222,7 @@ impl Reason {
             Self::WideNetwork => "wide-network",
             Self::Rdata => "rdata",
             Self::DataTooLarge => "data-too-large",
+            Self::RecordSets => "record-sets",
             Self::Conflict => "conflict",
             Self::Column => "column",
             Self::Syntax => "syntax",

@@ -33,6 +33,8 @@ pub struct Report {
     pub entries: u64,
     /// Entries taken that are public suffixes of the private section, such as a hosting provider's domain: worth a warning.
     pub private_suffixes: u64,
+    /// When the first of the indicators that count from a later time on, and are asked for, begins to: seconds since 1970.
+    pub next_valid_from: Option<u64>,
     /// The first refused lines by number, from 1, at most [`REFUSED_SHOWN_MAX`].
     pub refused_at: Vec<(u64, Reason)>,
 }
@@ -52,6 +54,7 @@ impl Report {
             names_refused: 0,
             entries: 0,
             private_suffixes: 0,
+            next_valid_from: None,
             refused_at: Vec::new(),
         }
     }
@@ -86,11 +89,12 @@ impl Report {
         if reasons.is_empty() { told } else { format!("{told} ({})", reasons.join(", ")) }
     }
 
-    /// What the gate weighs of it; `canaries` of those that it would sink.
+    /// What the gate weighs of it; `canaries` of those that it would sink. What the terms keep out is neither for the feed nor against it.
     #[must_use]
     pub fn weigh(&self, canaries: u64) -> Load {
-        let refused = self.refused_total();
-        Load { entries: self.entries, lines: self.used + self.duplicate + refused, refused, canaries, protected: 0 }
+        let refused = self.refusals().filter(|(reason, _)| !reason.is_by_terms()).map(|(_, lines)| lines).sum();
+        let lines = self.used + self.duplicate + refused;
+        Load { entries: self.entries, lines, refused, canaries, ..Load::default() }
     }
 
     /// Whether each line is in exactly one bucket.
@@ -112,5 +116,22 @@ impl Report {
         if self.refused_at.len() < REFUSED_SHOWN_MAX {
             self.refused_at.push((line, reason));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gate_weighs_bad_lines_and_not_the_terms() {
+        let mut report = Report { used: 3, duplicate: 1, entries: 3, ..Report::new(Format::Stix) };
+        for reason in Reason::ALL {
+            report.refuse(reason, 1, 10);
+        }
+        let terms = Reason::ALL.into_iter().filter(|reason| reason.is_by_terms()).count() as u64;
+        let refused = report.refused_total() - 10 * terms;
+        let want = Load { entries: 3, lines: 4 + refused, refused, canaries: 2, ..Load::default() };
+        assert_eq!((terms, report.weigh(2)), (7, want));
     }
 }

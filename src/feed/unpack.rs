@@ -8,7 +8,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
@@ -60,13 +60,49 @@ impl Packing {
 pub(super) enum UnpackError {
     /// Cut short, or not what it says it is.
     #[error("damaged")]
-    Damaged(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Damaged(Damage),
     /// Over [`RATIO_MAX`].
     #[error("over {RATIO_MAX} octets of text for each packed one")]
     Ratio,
     /// Over [`FILE_OCTETS_MAX`].
     #[error("over {FILE_OCTETS_MAX} octets of text")]
     TooLarge,
+}
+
+/// What is wrong with what was packed. Never what the decoder said, which may quote the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// It ends too early.
+    #[error("it ends before its end")]
+    CutShort,
+    /// A sum in it does not fit its text.
+    #[error("its checksum is another")]
+    Checksum,
+    /// A zstd frame that needs more memory than is given.
+    #[error("it needs a window of over {ZSTD_WINDOW_OCTETS_MAX} octets")]
+    Window,
+    /// A zstd frame that was made with a dictionary, which no feed comes with.
+    #[error("it needs a dictionary")]
+    Dictionary,
+    /// Anything else.
+    #[error("it does not decode")]
+    Malformed,
+}
+
+impl Damage {
+    /// What a decoder's error comes to.
+    fn of(error: &io::Error) -> Self {
+        let frame = error.get_ref().and_then(|error| error.downcast_ref::<FrameDecoderError>());
+        match (error.kind(), frame) {
+            (_, Some(FrameDecoderError::WindowSizeTooBig { .. })) => Self::Window,
+            (_, Some(FrameDecoderError::DictNotProvided { .. })) => Self::Dictionary,
+            (_, None) if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>) => {
+                Self::Checksum
+            }
+            (io::ErrorKind::UnexpectedEof, _) => Self::CutShort,
+            _ => Self::Malformed,
+        }
+    }
 }
 
 impl From<UnpackError> for io::Error {
@@ -86,7 +122,7 @@ pub(super) enum Unpack<R> {
     /// As it is; the source itself has a limit.
     Plain(R),
     /// Out of gzip.
-    Gzip(Box<Limited<MultiGzDecoder<BufReader<R>>>>),
+    Gzip(Box<Limited<Members<R>>>),
     /// Out of zstd.
     Zstd(Box<Limited<Frames<R>>>),
 }
@@ -97,7 +133,7 @@ impl<R: Metered> Unpack<R> {
         let buffered = |source| BufReader::with_capacity(BLOCK_OCTETS, source);
         match packing {
             None => Self::Plain(source),
-            Some(Packing::Gzip) => Self::Gzip(Box::new(Limited::new(MultiGzDecoder::new(buffered(source))))),
+            Some(Packing::Gzip) => Self::Gzip(Box::new(Limited::new(Members::new(buffered(source))))),
             Some(Packing::Zstd) => Self::Zstd(Box::new(Limited::new(Frames::new(buffered(source))))),
         }
     }
@@ -107,7 +143,9 @@ impl<R: Metered> Read for Unpack<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(source) => source.read(buffer),
-            Self::Gzip(text) => text.read(buffer, |decoder| decoder.get_ref().get_ref().octets_read()),
+            Self::Gzip(text) => {
+                text.read(buffer, |members| members.source().map_or(0, |source| source.get_ref().octets_read()))
+            }
             Self::Zstd(text) => text.read(buffer, |frames| frames.source.get_ref().octets_read()),
         }
     }
@@ -132,7 +170,7 @@ impl<D: Read> Limited<D> {
         let count = self.decoder.read(buffer).map_err(|error| match error.raw_os_error() {
             // The disk's fault, not the file's.
             Some(_) => error,
-            None => UnpackError::Damaged(Box::new(error)).into(),
+            None => UnpackError::Damaged(Damage::of(&error)).into(),
         })?;
         self.done += count as u64;
         if self.done > FILE_OCTETS_MAX {
@@ -142,6 +180,79 @@ impl<D: Read> Limited<D> {
             return Err(UnpackError::Ratio.into());
         }
         Ok(count)
+    }
+}
+
+/// The text of gzip members, one after another. Zeroes behind the last one are padding, as of a tape's blocks, and pass as they do with gzip(1);
+/// anything else there does not.
+pub(super) struct Members<R> {
+    /// What is read at hand; `None` while it changes.
+    at: Option<Place<R>>,
+}
+
+/// Where in a file of gzip members.
+enum Place<R> {
+    /// Between members.
+    Between(BufReader<R>),
+    /// In one.
+    Within(Box<GzDecoder<BufReader<R>>>),
+}
+
+impl<R: Read> Members<R> {
+    /// Before the first member.
+    const fn new(source: BufReader<R>) -> Self {
+        Self { at: Some(Place::Between(source)) }
+    }
+
+    /// What the members are read from.
+    fn source(&self) -> Option<&BufReader<R>> {
+        self.at.as_ref().map(|at| match at {
+            Place::Between(source) => source,
+            Place::Within(decoder) => decoder.get_ref(),
+        })
+    }
+
+    /// Whether another member follows; padding is passed over.
+    fn follows(source: &mut BufReader<R>) -> io::Result<bool> {
+        let mut padded = false;
+        loop {
+            let octets = source.fill_buf()?;
+            if octets.is_empty() {
+                return Ok(false);
+            }
+            let zeroes = octets.iter().take_while(|&&octet| octet == 0).count();
+            if zeroes == 0 {
+                return if padded { Err(io::ErrorKind::InvalidData.into()) } else { Ok(true) };
+            }
+            padded = true;
+            source.consume(zeroes);
+        }
+    }
+}
+
+impl<R: Read> Read for Members<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            match self.at.as_mut() {
+                Some(Place::Within(decoder)) => match decoder.read(buffer)? {
+                    0 => {}
+                    count => return Ok(count),
+                },
+                Some(Place::Between(source)) => {
+                    if !Self::follows(source)? {
+                        return Ok(0);
+                    }
+                }
+                None => return Ok(0),
+            }
+            self.at = self.at.take().map(|at| match at {
+                Place::Within(decoder) => Place::Between(decoder.into_inner()),
+                Place::Between(source) => Place::Within(Box::new(GzDecoder::new(source))),
+            });
+        }
     }
 }
 
@@ -184,7 +295,7 @@ impl<R: Read> Frames<R> {
     fn end(&mut self) -> io::Result<()> {
         self.within = false;
         match (self.decoder.get_checksum_from_data(), self.decoder.get_calculated_checksum()) {
-            (Some(stated), Some(found)) if stated != found => Err(io::Error::other("its checksum is another")),
+            (Some(stated), Some(found)) if stated != found => Err(io::Error::other(Damage::Checksum)),
             _ => Ok(()),
         }
     }
@@ -267,6 +378,8 @@ pub(super) mod tests {
             (gzip(LINES), LINES),
             (gzip(b""), b""),
             ([gzip(LINES), gzip(b""), gzip(LINES)].concat(), &two),
+            ([gzip(LINES), vec![0; 100_000]].concat(), LINES),
+            ([gzip(LINES), gzip(LINES), vec![0]].concat(), &two),
             (zstd(LINES), LINES),
             (CHECKED.to_vec(), LINES),
             ([&CHECKED[..], skipped, &zstd(LINES)].concat(), &two),
@@ -291,7 +404,8 @@ pub(super) mod tests {
             for length in MAGIC_OCTETS..packed.len() {
                 assert_eq!(unpack(&packed[..length]), Err("damaged".to_owned()), "{length} octets");
             }
-            for after in [&b"x"[..], b"\0\0\0\0", &packed[..3]] {
+            let padded = [&[0; 9][..], &packed].concat();
+            for after in [&b"x"[..], b"\0\0x", &padded, &packed[..3]] {
                 assert_eq!(unpack(&[&packed, after].concat()), Err("damaged".to_owned()), "{after:x?}");
             }
             for place in 0..packed.len() {
@@ -303,6 +417,31 @@ pub(super) mod tests {
                     assert!(same || unpack(&other).is_err(), "octet {place}, bit {bit}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_without_an_octet_of_the_file() {
+        let dictionary = [&b"\x28\xb5\x2f\xfd\x27canary.example.com"[..], &[0; 9]].concat();
+        let magic = [&CHECKED[..], b"canary"].concat();
+        let sum = {
+            let mut octets = CHECKED.to_vec();
+            *octets.last_mut().unwrap() ^= 1;
+            octets
+        };
+        for (packed, want) in [
+            (dictionary, Damage::Dictionary),
+            (magic, Damage::Malformed),
+            (sum, Damage::Checksum),
+            ([0x28, 0xb5, 0x2f, 0xfd, 0, 0xf8, 1, 0, 0].to_vec(), Damage::Window),
+            (gzip(LINES)[..20].to_vec(), Damage::CutShort),
+            ([gzip(LINES), b"canary.example.com".to_vec()].concat(), Damage::Malformed),
+        ] {
+            let mut text = Vec::new();
+            let unpack = &mut Unpack::new(Packing::of(&packed), io::Cursor::new(packed.clone()));
+            let error = unpack.read_to_end(&mut text).unwrap_err();
+            let Ok(UnpackError::Damaged(found)) = error.downcast() else { panic!("{packed:x?}") };
+            assert_eq!(found, want, "{packed:x?}");
         }
     }
 

@@ -19,6 +19,8 @@ const TOO_LARGE: u8 = 8;
 const HAS_SETS: u8 = 16;
 /// This entry has [`UNTIL_OCTETS`] behind its key and its sets.
 const HAS_UNTIL: u8 = 32;
+/// Sorting found this entry's record to make one set of records too many.
+const TOO_MANY: u8 = 64;
 /// Octets for records: the number of the set for the name, and of that for what is below.
 const SETS_OCTETS: usize = 8;
 /// Octets for until when it is enforced.
@@ -29,6 +31,8 @@ const UNTIL_OCTETS: usize = 4;
 pub(super) enum Fall {
     /// It adds nothing.
     Duplicate,
+    /// Its record is one set too many.
+    TooMany,
     /// Its record is too much.
     TooLarge,
     /// It does not go with the earlier one.
@@ -144,6 +148,7 @@ impl Arena {
             Fall::Duplicate => DUPLICATE,
             Fall::Conflict => CONFLICT,
             Fall::TooLarge => TOO_LARGE,
+            Fall::TooMany => TOO_MANY,
         };
         if let Some([_, _, flags, ..]) = self.octets.get_mut(start as usize..) {
             *flags |= mark;
@@ -155,11 +160,12 @@ impl Arena {
         let mut rest = self.octets.as_slice();
         std::iter::from_fn(move || {
             let [length, _, flags, tail @ ..] = rest else { return None };
-            let fall = match flags & (DUPLICATE | CONFLICT | TOO_LARGE) {
+            let fall = match flags & (DUPLICATE | CONFLICT | TOO_LARGE | TOO_MANY) {
                 0 => Fall::Used,
                 DUPLICATE => Fall::Duplicate,
                 CONFLICT => Fall::Conflict,
-                _ => Fall::TooLarge,
+                TOO_LARGE => Fall::TooLarge,
+                _ => Fall::TooMany,
             };
             let (sets, until) = room(*flags);
             rest = tail.get(usize::from(*length) + sets + until..).unwrap_or_default();

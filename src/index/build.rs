@@ -16,7 +16,7 @@ use super::networks::{NETWORKS_MAX, Networks};
 use super::record_sets::{RECORD_SETS_MAX, RecordSets};
 use super::rows::RowTable;
 use super::sources::{Kept, Merge, Source, gather_networks};
-use super::{FeedId, Index, Listing};
+use super::{EntriesError, FeedId, Index, Listing};
 
 /// Why an index was not built.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,9 @@ pub enum BuildError {
     /// More distinct sets of records than an index holds, or larger ones.
     #[error("expected at most {RECORD_SETS_MAX} distinct sets of records of usual size in all feeds, got more")]
     Records,
+    /// A feed's entries, some of them left out, do not fit where they fitted before.
+    #[error("the entries that are left of a feed could not be gathered")]
+    Entries(#[source] EntriesError),
     /// The FST's own error; keys are sorted and memory does not fail, so this does not happen.
     #[error("the map could not be built")]
     Map(#[source] fst::Error),

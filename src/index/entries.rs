@@ -53,6 +53,8 @@ pub struct Lines {
     pub conflict: u64,
     /// Lines that added nothing since their name's records would be more than a set may hold.
     pub too_large: u64,
+    /// Lines that added nothing since there would be more than [`RECORD_SETS_MAX`] distinct sets of records, or octets of them all.
+    pub too_many: u64,
 }
 
 /// One feed's entries, sorted by key, each key once.
@@ -86,6 +88,7 @@ fn merge(old: Option<Verb>, new: Option<Verb>, sets: &mut RecordSets) -> (Option
             Ok(Some(both)) => (Some(Verb::Data(both)), Fall::Used),
             Err(Apart::Conflict) => (old, Fall::Conflict),
             Err(Apart::TooLarge) => (old, Fall::TooLarge),
+            Err(Apart::TooMany) => (old, Fall::TooMany),
         },
         (Some(one), Some(two)) if rank(two) > rank(one) => (new, Fall::Used),
         (Some(Verb::Data(_)), _) | (_, Some(Verb::Data(_))) => (old, Fall::Conflict),
@@ -225,6 +228,7 @@ impl Lines {
             Some(Fall::Duplicate) => self.duplicate += 1,
             Some(Fall::Conflict) => self.conflict += 1,
             Some(Fall::TooLarge) => self.too_large += 1,
+            Some(Fall::TooMany) => self.too_many += 1,
             None => {}
         }
     }
@@ -352,6 +356,20 @@ mod tests {
     }
 
     #[test]
+    fn more_sets_of_records_than_there_may_be_are_told_apart_from_large_ones() {
+        let record = |number: u32| Record { rtype: 1, ttl_secs: 60, rdata: number.to_be_bytes().into() };
+        let mut entries = Entries::default();
+        for number in 0..u32::try_from(RECORD_SETS_MAX).unwrap() {
+            let verb = entries.record(record(number)).unwrap();
+            if number < 2 {
+                entries.push(b"\x01a", Verbs::exact(verb), false).unwrap();
+            }
+        }
+        assert_eq!(entries.record(record(u32::MAX)), Err(EntriesError::Records));
+        assert_eq!(entries.finish().1, Lines { used: 1, too_many: 1, ..Lines::default() });
+    }
+
+    #[test]
     fn records_add_up_beside_what_goes_with_them() {
         type Place = fn(Verb) -> Verbs;
         let address = |last| Record { rtype: 1, ttl_secs: 60, rdata: [192, 0, 2, last].into() };
@@ -387,7 +405,7 @@ mod tests {
             entries.push_network(Side::Answer, network, verb, Until::NEVER, false).unwrap();
         }
         let (sorted, lines) = entries.finish();
-        assert_eq!(lines, Lines { used: 12, duplicate: 3, conflict: 5, too_large: 1 });
+        assert_eq!(lines, Lines { used: 12, duplicate: 3, conflict: 5, too_large: 1, too_many: 0 });
         let shown = |verb: Option<Verb>| match verb {
             Some(Verb::Data(id)) => sorted
                 .records(id)
@@ -438,7 +456,7 @@ mod tests {
             entries.push_network(Side::Answer, network, Verb::Drop, until, false).unwrap();
         }
         let (sorted, lines) = entries.finish();
-        assert_eq!(lines, Lines { used: 16, duplicate: 2, conflict: 1, too_large: 0 });
+        assert_eq!(lines, Lines { used: 16, duplicate: 2, conflict: 1, ..Lines::default() });
         let both = Verbs { at: Some(Verb::Nxdomain), ..records };
         let want = [
             (&b"\x01a"[..], listed.until(late)),

@@ -74,6 +74,11 @@ impl Layer {
         self.body.filter.as_ref().is_none_or(|filter| filter.may_hold(name))
     }
 
+    /// The row of a name, by its key.
+    pub(super) fn name(&self, key: &[u8]) -> Option<&Row> {
+        self.body.map.get(key).and_then(|row| self.row(row.value()))
+    }
+
     /// The row of a network.
     pub(super) fn network(&self, side: Side, network: Network) -> Option<&Row> {
         self.body.networks.find(side, network).and_then(|row| self.row(u64::from(row)))

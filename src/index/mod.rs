@@ -25,6 +25,7 @@ mod overlay_model;
 mod record_sets;
 mod records;
 mod rows;
+mod sift;
 mod sound;
 mod sources;
 mod until;

@@ -50,8 +50,10 @@ impl DataId {
 pub(super) enum Apart {
     /// A CNAME and other data.
     Conflict,
-    /// Too many octets, or too many sets.
+    /// Too many octets of one set.
     TooLarge,
+    /// Too many sets, or octets of them all.
+    TooMany,
 }
 
 /// Distinct sets, by number.
@@ -132,7 +134,7 @@ impl RecordSets {
             self.partial = self.partial.filter(|&partial| partial != known);
             return Ok(Some(known));
         }
-        self.replace(first, both.into()).map(Some).ok_or(Apart::TooLarge)
+        self.replace(first, both.into()).map(Some).ok_or(Apart::TooMany)
     }
 
     /// Adds a set that is not here yet, in place of `first` if nothing else has that.

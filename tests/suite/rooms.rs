@@ -178,6 +178,14 @@ fn unsafe_is_in_sys_alone_printing_in_cli_alone_and_toml_in_config_alone() {
 }
 
 #[test]
+fn entries_of_a_feeds_text_come_in_by_one_door() {
+    for (room, path, text) in program().into_iter().filter(|(room, ..)| room == "feed") {
+        let gathers = text.contains("Entries::") && !path.ends_with("store/tests.rs");
+        assert!(!gathers || path.ends_with("door.rs"), "{room}: {} gathers entries past the guard", path.display());
+    }
+}
+
+#[test]
 fn a_name_is_revealed_to_who_asked_about_it_and_to_nobody_else() {
     for (_, path, text) in program() {
         let place = path.to_str().unwrap();

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::harness::{House, Plan, eventually};
 
@@ -15,6 +17,19 @@ fn keeping() -> Plan {
 /// Whether each name is sunk.
 fn sunk<const N: usize>(house: &House, names: [&str; N]) -> [bool; N] {
     names.map(|name| house.a(name).is_sunk())
+}
+
+/// Seconds since 1970 as STIX writes a moment; days to a date as in Howard Hinnant's `civil_from_days`.
+fn moment(secs: u64) -> String {
+    let (days, rest) = (secs / 86_400 + 719_468, secs % 86_400);
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
+    let (hour, minute, second) = (rest / 3600, rest % 3600 / 60, rest % 60);
+    format!("{:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z", era * 400 + year)
 }
 
 /// The files of the state directory with this ending.
@@ -74,6 +89,53 @@ fn a_protected_name_is_not_sunk_and_the_rest_of_its_feed_is() {
     assert_eq!(house.metric("cenote_feed_refused_lines{feed=\"ads\",reason=\"protected\"}"), 3);
     house.replace("top", "other.test\n");
     eventually("the other protected names", || house.a("sites.test").is_sunk());
+}
+
+#[test]
+fn what_is_protected_later_stays_unsunk_whatever_is_rolled_back_or_kept() {
+    let listed = format!("{FOUR}mine.corp.test\n");
+    let mut house = keeping().feed("ads", &listed).start();
+    assert_eq!(sunk(&house, ["mine.corp.test", "one.test"]), [true, true]);
+    let before = house.generation();
+    house.configure(|plan| plan.key("gate", "protected = ['*.corp.test']"));
+    house.reload().unwrap();
+    assert_eq!(sunk(&house, ["mine.corp.test", "one.test"]), [false, true], "its file was read again");
+    house.roll_back(Some(before), &["ads"]).unwrap();
+    assert_eq!(sunk(&house, ["mine.corp.test", "one.test"]), [false, true], "rolled back");
+    assert_eq!(house.metric("cenote_feed_refused_lines{feed=\"ads\",reason=\"protected\"}"), 1);
+    let house = house.stop().start();
+    assert_eq!(sunk(&house, ["mine.corp.test", "one.test"]), [false, true], "started again");
+
+    // Its file is gone when the name is protected; then the server starts with what was kept before it was.
+    let mut house = keeping().feed("ads", &listed).start();
+    fs::remove_file(house.folder().join("ads")).unwrap();
+    house.configure(|plan| plan.key("gate", "protected = ['*.corp.test']"));
+    house.reload().unwrap();
+    assert_eq!(sunk(&house, ["mine.corp.test", "one.test"]), [false, true], "its file is gone");
+    let plan = keeping().feed("ads", &listed).start().stop().key("gate", "protected = ['*.corp.test']");
+    fs::remove_file(plan.folder().join("ads")).unwrap();
+    assert_eq!(sunk(&plan.start(), ["mine.corp.test", "one.test"]), [false, true], "kept by an earlier run");
+}
+
+#[test]
+fn an_indicator_that_began_to_count_while_nothing_ran_is_enforced_after_a_start() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let from = moment(now + 2);
+    let object = |name: &str, keys: &str| {
+        format!(
+            r#"{{"type": "indicator", "id": "indicator--{name}", "pattern": "[domain-name:value = '{name}']"{keys}}}"#
+        )
+    };
+    let later = object("later.test", &format!(r#", "valid_from": "{from}""#));
+    let bundle = format!(r#"{{"type": "bundle", "objects": [{}, {later}]}}"#, object("one.test", ""));
+    let house = keeping().feed("stix", &bundle).start();
+    assert_eq!(sunk(&house, ["one.test", "later.test"]), [true, false]);
+    let plan = house.stop();
+    while SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() < now + 2 {
+        thread::sleep(Duration::from_millis(50));
+    }
+    let house = plan.start();
+    eventually("the indicator is enforced", || house.a("later.test").is_sunk());
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::hosts::{hosts_line, target};
 use super::overrule::{Overrules, Rule};
 use super::{Bucket, LineParser, Reason};
 use crate::feed::Report;
+use crate::feed::door::Door;
 use crate::feed::intake::Intake;
 use crate::index::{Sorted, Verb, Verbs};
 
@@ -52,8 +53,8 @@ impl LineParser for Adblock {
         bare_line(text, intake)
     }
 
-    fn settle(self, sorted: Sorted, report: Report) -> (Sorted, Report) {
-        self.overrules.settle(sorted, report)
+    fn settle(self, sorted: Sorted, report: Report, door: Door<'_>) -> (Sorted, Report) {
+        self.overrules.settle(sorted, report, door)
     }
 }
 
@@ -93,11 +94,13 @@ impl Adblock {
         }
         // `||*.name^`: the separator `||` stands before a label, so at least one label comes before the name.
         let (name, at) = name.strip_prefix(b"*.").map_or((name, true), |parent| (parent, false));
+        let place = if at { Verbs::subtree } else { Verbs::below };
         if !exception && !important && !disables && denyallow.is_none() {
-            let place = if at { Verbs::subtree } else { Verbs::below };
             return intake.take(name, place(Verb::Listed)).map(|()| Bucket::Taken);
         }
-        let key = if disables { intake.key_of_any(name)? } else { intake.key(name)? };
+        let verb = if exception { Verb::Cancel } else { Verb::Listed };
+        // Refused if it would sink what is protected but for `$denyallow`: as a plain block is, whatever exceptions stand beside it.
+        let key = if disables { intake.key_of_any(name)? } else { intake.key(name, place(verb))? };
         if refused.is_some() {
             // What it disables was refused, too.
             return Ok(Bucket::Header);

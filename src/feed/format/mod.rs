@@ -21,10 +21,11 @@ mod zone_file;
 
 pub(super) use csv::{column_names, fields, is_header};
 pub(super) use hosts::target;
-pub(super) use trigger::network;
+pub(super) use trigger::{is_wide, network};
 
 use std::io::{self, Read};
 
+use super::door::Door;
 use super::intake::{Bucket, Intake};
 use super::lines::{Line, Lines};
 use super::{Format, Reason, Report, Terms};
@@ -92,8 +93,8 @@ trait LineParser {
     /// Forgets the record at hand: a line of it was too long.
     fn abandon(&mut self) {}
 
-    /// What the entries and the books come to, once all lines are read.
-    fn settle(self, sorted: Sorted, report: Report) -> (Sorted, Report)
+    /// What the entries and the books come to, once all lines are read; others than these come in by the door.
+    fn settle(self, sorted: Sorted, report: Report, _door: Door<'_>) -> (Sorted, Report)
     where
         Self: Sized,
     {
@@ -133,8 +134,9 @@ fn drive<R: Read>(source: R, mut parser: impl LineParser, mut intake: Intake<'_>
         };
         intake.end_line(bucket);
     }
+    let door = intake.later();
     let (sorted, report) = intake.finish();
-    Ok(parser.settle(sorted, report))
+    Ok(parser.settle(sorted, report, door))
 }
 
 /// A name that may be led by `.` or `*.` (in one-name-a-line formats both mean the name and below) and end in a dot, without either.

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 
 use super::Reason;
 use crate::feed::Report;
-use crate::index::{Entries, Sorted, Until, Verb, Verbs};
+use crate::feed::door::Door;
+use crate::index::{Sorted, Until, Verb, Verbs};
 
 /// The most rules of a list that are not plain blocks: a thousand times those of any list (797 exceptions in 224).
 const RULES_MAX: usize = 1 << 20;
@@ -126,8 +127,9 @@ impl Overrules {
         Ok(())
     }
 
-    /// Gives each entry what the rules come to; `sorted` are the plain blocks. The rules' own lines are counted.
-    pub(super) fn settle(mut self, sorted: Sorted, mut report: Report) -> (Sorted, Report) {
+    /// Gives each entry what the rules come to; `sorted` are the plain blocks, and what they become comes in by `door`. The rules' own lines
+    /// are counted.
+    pub(super) fn settle(mut self, sorted: Sorted, mut report: Report, door: Door<'_>) -> (Sorted, Report) {
         let lines = self.rules.len();
         self.rules.sort_unstable();
         self.rules.dedup();
@@ -137,18 +139,18 @@ impl Overrules {
         if self.rules.is_empty() && self.disabled.is_empty() {
             return (sorted, report);
         }
-        let (settled, lost) = self.apply(&sorted);
+        let (settled, lost) = self.apply(&sorted, door);
         report.names_refused += lost;
         report.entries = settled.len() as u64;
         (settled, report)
     }
 
-    /// The entries that the rules come to, and how many there was no room for.
-    fn apply(&self, sorted: &Sorted) -> (Sorted, u64) {
+    /// The entries that the rules come to, and how many were not let in.
+    fn apply(&self, sorted: &Sorted, mut settled: Door<'_>) -> (Sorted, u64) {
         let points = self.points();
         let mut plain = sorted.iter().peekable();
         let mut special = points.iter().peekable();
-        let (mut above, mut settled, mut lost) = (Vec::<(&[u8], State)>::new(), Entries::default(), 0);
+        let (mut above, mut lost) = (Vec::<(&[u8], State)>::new(), 0);
         loop {
             let key = match (plain.peek(), special.peek()) {
                 (None, None) => break,
@@ -164,7 +166,7 @@ impl Overrules {
             }
             let inherited = above.last().map(|(_, state)| state.clone()).unwrap_or_default();
             let (verbs, below) = self.judge(inherited, block, point);
-            if (verbs.at.is_some() || verbs.below.is_some()) && settled.push(key, verbs, false).is_err() {
+            if (verbs.at.is_some() || verbs.below.is_some()) && settled.admit(key, verbs, false).is_err() {
                 lost += 1;
             }
             above.push((key, below));

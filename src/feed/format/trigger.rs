@@ -62,8 +62,16 @@ pub(super) fn read(owner: &[u8], trust_wide: bool) -> Result<Trigger<'_>, Reason
 pub(in crate::feed) fn network(address: IpAddr, prefix_len: u8, trust_wide: bool) -> Result<Network, Reason> {
     let network =
         Network::of(address, prefix_len).filter(|_| address == address.to_canonical()).ok_or(Reason::Network)?;
-    let least = if address.is_ipv4() { IPV4_LENGTH_MIN } else { IPV6_LENGTH_MIN };
-    if prefix_len < least && !trust_wide { Err(Reason::WideNetwork) } else { Ok(network) }
+    if is_wide(network) && !trust_wide { Err(Reason::WideNetwork) } else { Ok(network) }
+}
+
+/// Whether a network is more than any one holder's.
+pub(in crate::feed) fn is_wide(network: Network) -> bool {
+    match Ipv6Addr::from_bits(network.first()).to_ipv4_mapped() {
+        // As IPv4-mapped it is 96 bits longer; one that is shorter holds all of IPv4.
+        Some(_) => network.prefix_len() < 96 + IPV4_LENGTH_MIN,
+        None => network.prefix_len() < IPV6_LENGTH_MIN,
+    }
 }
 
 /// The address and the prefix length that labels stand for, last part first; `None` unless that is the one way to write them.

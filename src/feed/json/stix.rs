@@ -8,7 +8,7 @@ use serde::de::{MapAccess, SeqAccess};
 
 use super::super::intake::{Bucket, Intake};
 use super::markings::{Definition, Markings, Marks, Refs, RefsOf};
-use super::moment::micros_since_1970;
+use super::moment::{MICROS_PER_SEC, micros_since_1970};
 use super::value::{Field, Opening, Sink, item_into, skip, value_into};
 use super::{Reason, pattern, take};
 
@@ -229,7 +229,7 @@ impl Take<'_, '_> {
     }
 
     /// Whether an indicator counts at all, and until when.
-    fn judge(&self, object: &Object<'_, '_>) -> Result<Option<u64>, Reason> {
+    fn judge(&mut self, object: &Object<'_, '_>) -> Result<Option<u64>, Reason> {
         let moment = |field: &Field| match field.text()? {
             Some(text) => micros_since_1970(text).map(Some).ok_or(Reason::Syntax),
             None => Ok(None),
@@ -244,10 +244,14 @@ impl Take<'_, '_> {
             return Err(Reason::Syntax);
         }
         let marks = Marks { confidence: object.confidence.number()?, ..self.markings.of(&object.refs) };
-        if moment(&object.valid_from)?.is_some_and(|from| from > self.now) {
+        let from = moment(&object.valid_from)?.filter(|&from| from > self.now);
+        let until = moment(&object.valid_until)?.into_iter().chain(marks.ends).min();
+        if let Some(from) = from {
+            if until.is_none_or(|until| until > from) && marks.judge(self.intake.indicators()).is_ok() {
+                self.intake.comes_at(from.div_ceil(MICROS_PER_SEC));
+            }
             return Err(Reason::NotYetValid);
         }
-        let until = moment(&object.valid_until)?.into_iter().chain(marks.ends).min();
         if until.is_some_and(|until| until <= self.now) {
             return Err(Reason::Expired);
         }
