@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
-use super::feeds::{FeedSet, FeedState, Tier};
+use super::feeds::FeedSet;
 use super::guarding::guard_again;
 use super::loading::Next;
+use super::standing::{FeedState, Tier};
 use crate::feed;
 use crate::index::{BuildError, FeedId, Index, Kept, OVERLAY_ENTRIES_MAX, Part, Sorted};
 

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use super::feeds::FeedState;
 use super::loading::Next;
+use super::standing::FeedState;
 use crate::feed::{self, Guard};
 use crate::index::{BuildError, Kept, Subject};
 

@@ -7,7 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::assemble::assemble;
 use super::content::content;
-use super::feeds::{FeedSet, FeedState, Tally, Tier};
+use super::feeds::FeedSet;
+use super::standing::{FeedState, Tally, Tier};
 use crate::feed::{
     self, GateError, Load, LoadError, Loaded, Previous, Report, Rule, Source, Stat, gate, weigh_artifact,
 };

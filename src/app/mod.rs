@@ -20,6 +20,7 @@ mod rollback;
 mod server;
 mod signals;
 mod sockets;
+mod standing;
 mod tasks;
 mod watching;
 
@@ -29,10 +30,11 @@ use std::{error, io};
 
 pub use differences::{DIFFERENCES_NAMED_MAX, Differences};
 pub use explain::NoListener;
-pub use feeds::{FeedSet, FeedState, Tally};
+pub use feeds::FeedSet;
 pub use loading::{FeedError, FeedTrouble, LoadedFeeds, Progress, Wanted, load_feeds};
 pub use server::{Server, Started};
 pub use signals::Signals;
+pub use standing::{FeedState, Tally};
 pub use tasks::{Generations, ReloadError, Reloaded};
 
 use crate::admin::{Asker, Explanation, SocketError};

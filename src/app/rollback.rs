@@ -1,9 +1,10 @@
 //! What an operator does to feeds by hand: read them now, go back to what they were, let them follow their sources again.
 
 use super::assemble::assemble;
-use super::feeds::{FeedSet, FeedState};
+use super::feeds::FeedSet;
 use super::loading::{LoadedFeeds, Wanted, load_feeds};
 use super::publisher::Publisher;
+use super::standing::FeedState;
 use super::tasks::{ReloadError, Reloaded};
 use crate::feed::KeptFeed;
 
