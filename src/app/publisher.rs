@@ -267,15 +267,7 @@ impl Publisher {
         let zones = Arc::new(Zones::build(&settings.zones).map_err(ReloadError::Zones)?);
         let loaded = load_feeds(&settings.feeds, self.feeds.as_ref(), Wanted::Changed, &mut |_, _, _| ())?;
         let restart = config::restart_keys(&self.settings, &settings);
-        // Keys that need a restart stay as they are until then, so that they are named again at the next reload.
-        self.settings = Settings {
-            server: self.settings.server.clone(),
-            upstream: self.settings.upstream.clone(),
-            cache: self.settings.cache.clone(),
-            admin: self.settings.admin.clone(),
-            state: self.settings.state.clone(),
-            ..settings
-        };
+        self.settings = settings.until_restart(&self.settings);
         self.zones = zones;
         self.seen = Some(seen);
         self.schedule.set(intervals(&self.settings), Instant::now());

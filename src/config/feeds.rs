@@ -139,8 +139,7 @@ pub(super) fn gate(section: &mut Section<'_, '_>, folder: &Path) -> (Arc<feed::G
         }
     }
     let expected = "a name that is never to be sunk";
-    let canaries =
-        section.list("canaries", expected, 0..=feed::CANARIES_MAX, |text| Name::from_text(text.as_bytes()).ok());
+    let canaries = section.list("canaries", expected, 0..=feed::CANARIES_MAX, |text| Name::from_written(text).ok());
     let canaries = canaries.map_or_else(Vec::new, |list| list.value.into_iter().map(|item| item.value).collect());
     (Arc::new(feed::Guard::new(&protected, canaries)), or(file, None))
 }

@@ -155,7 +155,7 @@ fn settings(document: &Document<'_>, folder: &Path) -> Settings {
     });
     let state = top.section("state", |section| feeds::state(section, folder));
     let before_load = if state.start == feed::Start::Open { BeforeLoad::Open } else { BeforeLoad::default() };
-    let mut reader = tenants::Reader::new(&feeds, &server.listen, &upstream, &sink, before_load);
+    let mut reader = tenants::Reader::new(&feeds, &server, &upstream, &sink, before_load);
     let mut tenants: Vec<TenantConfig> = Vec::new();
     // One more than the named ones: everyone else.
     top.sections("tenant", TENANTS_MAX + 1, |section| tenants.extend(reader.tenant(section)));
@@ -220,6 +220,27 @@ fn receives(listen: SocketAddr, target: SocketAddr) -> bool {
     listen.port() == target.port() && (own == ip || own.is_unspecified() && ip.is_loopback() && same_family)
 }
 
+impl Settings {
+    /// These with what needs a restart as it was in `old`: named again at the next reload. A tenant's listeners are those of the sockets there
+    /// are; one that is still to be opened has nobody asking yet.
+    #[must_use]
+    pub fn until_restart(mut self, old: &Self) -> Self {
+        let places: Vec<Option<u8>> = self.server.listen.iter().map(|address| old.server.place(*address)).collect();
+        for tenant in &mut self.tenants {
+            let now = |place: &u8| places.get(usize::from(*place)).copied().flatten();
+            tenant.listeners = tenant.listeners.iter().filter_map(now).collect();
+        }
+        Self {
+            server: old.server.clone(),
+            upstream: old.upstream.clone(),
+            cache: old.cache.clone(),
+            admin: old.admin.clone(),
+            state: old.state.clone(),
+            ..self
+        }
+    }
+}
+
 /// The keys that differ and whose change needs a restart; every other one applies on reload.
 #[must_use]
 pub fn restart_keys(old: &Settings, new: &Settings) -> Vec<&'static str> {
@@ -282,6 +303,19 @@ mod tests {
     /// The text read as `/etc/cenote/c.toml`.
     fn read_there(text: &str) -> Result<Settings, Faults> {
         read(text, Path::new("/etc/cenote/c.toml"))
+    }
+
+    #[test]
+    fn a_listener_stays_its_tenants_while_others_wait_for_a_restart() {
+        let of = |listen: &str, own: &str| {
+            let text = format!("[server]\nlisten = [{listen}]\n[[tenant]]\nname = 't'\nlisteners = [{own}]\n");
+            read_there(&text).unwrap()
+        };
+        let old = of("'127.0.0.1:53', '127.0.0.2:53', '127.0.0.3:53'", "'127.0.0.2:53'");
+        let new =
+            of("'127.0.0.9:53', '127.0.0.3:53', '127.0.0.2:53'", "'127.0.0.9:53', '127.0.0.2:53', '127.0.0.3:53'");
+        let settings = new.until_restart(&old);
+        assert_eq!((&settings.server, settings.tenants[0].listeners.as_slice()), (&old.server, &[1, 2][..]));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! `[[tenant]]`: each checked in itself, and against feeds, listeners and all tenants before it.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
@@ -12,7 +11,7 @@ use crate::index::{FEEDS_MAX, FeedId};
 use crate::name::Name;
 use crate::policy::{Action, BeforeLoad, DEFAULT_TENANT, Figures, SinkConfig, TENANTS_MAX, TenantConfig};
 use crate::server::LISTEN_MAX;
-use crate::{feed, forward};
+use crate::{feed, forward, server};
 
 /// The most networks of one tenant, and of all together: some 5 MB of ranges.
 const NETWORKS_MAX: usize = 131_072;
@@ -25,8 +24,8 @@ const OWN_FIGURES_PREFIX_MAX: (u8, u8) = (24, 56);
 pub(super) struct Reader<'r> {
     /// The feeds, by place.
     pub(super) feeds: &'r [feed::Config],
-    /// The listeners, by place.
-    pub(super) listen: &'r [SocketAddr],
+    /// The listeners.
+    pub(super) server: &'r server::Config,
     /// The upstreams.
     pub(super) upstream: &'r forward::Config,
     /// What `[sinkhole]` says.
@@ -45,13 +44,13 @@ impl<'r> Reader<'r> {
     /// One that has read none.
     pub(super) fn new(
         feeds: &'r [feed::Config],
-        listen: &'r [SocketAddr],
+        server: &'r server::Config,
         upstream: &'r forward::Config,
         sink: &'r SinkConfig,
         before_load: BeforeLoad,
     ) -> Self {
         let (names, networks, listeners) = Default::default();
-        Self { feeds, listen, upstream, sink, before_load, names, networks, listeners }
+        Self { feeds, server, upstream, sink, before_load, names, networks, listeners }
     }
 
     /// One `[[tenant]]`.
@@ -123,11 +122,8 @@ impl<'r> Reader<'r> {
         let expected = "a network, as \"192.0.2.0/24\" or \"2001:db8::/32\"";
         let networks = section.list("networks", expected, 1..=NETWORKS_MAX, network);
         let expected = "one of server.listen's addresses";
-        let listen = self.listen;
-        let place = |text: &str| {
-            let address = text.parse::<SocketAddr>().ok()?;
-            u8::try_from(listen.iter().position(|listen| *listen == address)?).ok()
-        };
+        let server = self.server;
+        let place = |text: &str| server.place(text.parse().ok()?);
         let listeners = section.list("listeners", expected, 1..=LISTEN_MAX, place);
         for placed in networks.iter().flat_map(|list| &list.value) {
             if is_default {

@@ -63,12 +63,7 @@ impl Protected {
     /// [`NameError`].
     pub fn from_text(text: &str) -> Result<Self, NameError> {
         let (below, rest) = text.strip_prefix("*.").map_or((false, text), |rest| (true, rest));
-        let name = if rest.is_ascii() {
-            Name::from_text(rest.as_bytes())?
-        } else {
-            let ascii = idna::domain_to_ascii(rest).map_err(|_| NameError::Character)?;
-            Name::from_text(ascii.as_bytes())?
-        };
+        let name = Name::from_written(rest)?;
         if name == Name::ROOT {
             return Err(NameError::EmptyLabel);
         }

@@ -43,6 +43,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// The place of a listener.
+    #[must_use]
+    pub fn place(&self, address: SocketAddr) -> Option<u8> {
+        u8::try_from(self.listen.iter().position(|listen| *listen == address)?).ok()
+    }
+
     /// What `workers` may be.
     pub const WORKERS: RangeInclusive<usize> = 0..=WORKERS_MAX;
     /// What `receive_buffer_kb` may be: from the least that holds one batch of 64 packets to 1 GiB.
