@@ -5,33 +5,40 @@ use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
 
 use super::loading::Next;
+use super::standing::Tally;
 use crate::index::{Sorted, Verb};
 
-/// The number of what was read now; of what is at hand there is none to count.
-pub(super) fn content(next: &Next) -> Option<u64> {
-    let mut sum = Sum::new();
-    match next {
-        Next::Fresh(entries) => add(entries, &mut sum),
-        Next::Whole(index) => index.write(&mut sum).ok()?,
-        Next::Kept(..) | Next::Nothing => return None,
-    }
-    Some(sum.finish())
+/// The number of what was read now, and what its entries ask for: one pass for both. Of what is at hand there is none to count, and of an
+/// artifact nothing is asked.
+pub(super) fn survey(next: &Next) -> (Option<u64>, Tally) {
+    let (mut sum, mut tally) = (Sum::new(), Tally::default());
+    let counted = match next {
+        Next::Fresh(entries) => {
+            add(entries, &mut sum, &mut tally);
+            true
+        }
+        Next::Whole(index) => index.write(&mut sum).is_ok(),
+        Next::Kept(..) | Next::Nothing => false,
+    };
+    (counted.then(|| sum.finish()), tally)
 }
 
 /// Adds every name and network, and what is said of it.
-fn add(entries: &Sorted, sum: &mut Sum) {
+fn add(entries: &Sorted, sum: &mut Sum, tally: &mut Tally) {
     let verb = |verb: Option<Verb>, sum: &mut Sum| match verb {
         // Sets are numbered in the order they were met in: what is in them counts.
         Some(Verb::Data(id)) => entries.records(id).hash(sum),
         verb => verb.hash(sum),
     };
     for (key, verbs) in entries.iter() {
+        tally.add_name(verbs);
         key.hash(sum);
         verb(verbs.at, sum);
         verb(verbs.below, sum);
         verbs.until.hash(sum);
     }
     for (side, network, verbs) in entries.networks() {
+        tally.add_network(verbs);
         (side, network).hash(sum);
         verb(verbs.at, sum);
         verbs.until.hash(sum);
@@ -92,7 +99,7 @@ mod tests {
         for (key, verbs) in names {
             entries.push(key, *verbs, false).unwrap();
         }
-        content(&Next::Fresh(entries.finish().0))
+        survey(&Next::Fresh(entries.finish().0)).0
     }
 
     /// The number of two names with data, met in this order.
@@ -102,7 +109,7 @@ mod tests {
             let verb = entries.record(Record { rtype: 1, ttl_secs: 60, rdata: [192, 0, 2, last].into() }).unwrap();
             entries.push(&[1, b'a' + last], Verbs::exact(verb), false).unwrap();
         }
-        content(&Next::Fresh(entries.finish().0))
+        survey(&Next::Fresh(entries.finish().0)).0
     }
 
     #[test]
@@ -115,6 +122,6 @@ mod tests {
         }
         assert_eq!(of_data([1, 2]), of_data([2, 1]));
         assert_ne!(of_data([1, 2]), of_data([1, 3]));
-        assert_eq!(content(&Next::Nothing), None);
+        assert_eq!(survey(&Next::Nothing), (None, Tally::default()));
     }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::assemble::assemble;
-use super::content::content;
+use super::content::survey;
 use super::feeds::FeedSet;
-use super::standing::{FeedState, Tally, Tier};
+use super::standing::{FeedState, Tier};
 use crate::feed::{
     self, GateError, Load, LoadError, Loaded, Previous, Report, Rule, Source, Stat, gate, weigh_artifact,
 };
@@ -165,8 +165,8 @@ fn load_one(
     let read = read_one(id, config, progress)
         .and_then(|fresh| Ok(gate(&config.gate, previous, fresh.load, force).map(|()| fresh)?));
     match read {
-        Ok(Fresh { next, load: Load { entries, .. }, tally, report }) => {
-            let content = content(&next);
+        Ok(Fresh { next, load: Load { entries, .. }, report }) => {
+            let (content, tally) = survey(&next);
             let (mut state, kept) = keep(config, old);
             let same = state.is_loaded() && content.is_some() && state.content == content;
             let next = if same { kept } else { next };
@@ -225,8 +225,6 @@ pub(super) struct Fresh {
     pub(super) next: Next,
     /// What the gate weighs of it.
     pub(super) load: Load,
-    /// What its entries ask for.
-    tally: Tally,
     /// How its lines fell; of an artifact nothing is known.
     report: Option<Report>,
 }
@@ -236,13 +234,12 @@ pub(super) fn read_one(id: FeedId, config: &feed::Config, progress: Progress<'_>
     match feed::load(config, &mut |done, total| progress(&config.name, done, total))? {
         Loaded::Text { entries, report } => {
             let load = report.weigh(config.terms.guard.canaries_sunk(&entries));
-            let tally = Tally::of(&entries);
-            Ok(Fresh { next: Next::Fresh(entries), load, tally, report: Some(*report) })
+            Ok(Fresh { next: Next::Fresh(entries), load, report: Some(*report) })
         }
         Loaded::Artifact { bytes } => {
             let index = Index::open_one_feed(bytes, id, &config.name)?;
             let load = weigh_artifact(&index, &config.terms);
-            Ok(Fresh { next: Next::Whole(Box::new(index)), load, tally: Tally::default(), report: None })
+            Ok(Fresh { next: Next::Whole(Box::new(index)), load, report: None })
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::feed::{self, Format, Guard, KeptFeed, Reason, Report, Rule, Stat};
-use crate::index::{Sorted, Until, Verb, Verbs};
+use crate::index::{Until, Verb, Verbs};
 use crate::metrics::FeedFigures;
 
 /// One feed in force.
@@ -192,18 +192,17 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts `entries`.
-    pub(super) fn of(entries: &Sorted) -> Self {
-        let passes = |verbs: &Verbs| verbs.at == Some(Verb::Passthru);
-        let networks = entries.networks().filter(|(.., verbs)| passes(verbs)).count();
-        let mut tally = Self { allows: networks as u64, ..Self::default() };
-        for (_, Verbs { at, below, .. }) in entries.iter() {
-            let sinks = !matches!(at, None | Some(Verb::Passthru | Verb::Cancel));
-            tally.allows += u64::from([at, below].contains(&Some(Verb::Passthru)));
-            tally.exact += u64::from(sinks && below.is_none());
-            tally.exact_nxdomain += u64::from(at == Some(Verb::Nxdomain) && below.is_none());
-        }
-        tally
+    /// Counts a name of which this is said.
+    pub(super) fn add_name(&mut self, Verbs { at, below, .. }: Verbs) {
+        let sinks = !matches!(at, None | Some(Verb::Passthru | Verb::Cancel));
+        self.allows += u64::from([at, below].contains(&Some(Verb::Passthru)));
+        self.exact += u64::from(sinks && below.is_none());
+        self.exact_nxdomain += u64::from(at == Some(Verb::Nxdomain) && below.is_none());
+    }
+
+    /// Counts a network of which this is said.
+    pub(super) fn add_network(&mut self, Verbs { at, .. }: Verbs) {
+        self.allows += u64::from(at == Some(Verb::Passthru));
     }
 }
 
