@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::paths::default_places;
 use super::{REPLY_OCTETS_MAX, Reply, Request};
 
 /// How long a reload may take, seconds: 10 million names build in some 30 s, feeds may be slow to read.
@@ -22,6 +23,12 @@ pub enum AskError {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+    /// Nor at any of the default places.
+    #[error("no server answers at {}; --socket or --config says where else it is", list(.looked_at))]
+    NoneAnswers {
+        /// The places, and what the system says of each.
+        looked_at: Vec<(PathBuf, io::Error)>,
     },
     /// It is another user's.
     #[error("{}: not allowed; run this as the user the server runs as", path.display())]
@@ -59,6 +66,32 @@ pub enum AskError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+}
+
+/// Places and what was found there, with commas.
+fn list(looked_at: &[(PathBuf, io::Error)]) -> String {
+    let one = |(path, found): &(PathBuf, io::Error)| format!("{} ({found})", path.display());
+    looked_at.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// The admin socket of the server that runs here, if nobody said which: of the default places the first where one answers.
+///
+/// # Errors
+/// [`AskError::NoneAnswers`].
+pub fn find_server() -> Result<PathBuf, AskError> {
+    first_that_answers(default_places())
+}
+
+/// As [`find_server`], with the places given.
+fn first_that_answers(places: Vec<PathBuf>) -> Result<PathBuf, AskError> {
+    let mut looked_at = Vec::new();
+    for place in places {
+        match UnixStream::connect(&place) {
+            Ok(_) => return Ok(place),
+            Err(found) => looked_at.push((place, found)),
+        }
+    }
+    Err(AskError::NoneAnswers { looked_at })
 }
 
 /// Asks the server at `path` and waits for its reply: 10 s for what is only looked up, 600 s for the rest.
@@ -142,6 +175,21 @@ mod tests {
         assert_eq!(ask(&path, &Request::Status).unwrap_err().to_string(), gone);
         std::fs::remove_file(&path).unwrap();
         assert_eq!(ask(&path, &Request::Status).unwrap_err().to_string(), gone);
+    }
+
+    #[test]
+    fn a_server_is_found_wherever_it_is_or_the_places_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        drop(UnixListener::bind(at("dead")).unwrap());
+        let _servers = (UnixListener::bind(at("live")).unwrap(), UnixListener::bind(at("second")).unwrap());
+        let places = |names: &[&str]| names.iter().map(|name| at(name)).collect::<Vec<_>>();
+        assert_eq!(first_that_answers(places(&["none", "dead", "live", "second"])).unwrap(), at("live"));
+        let told = first_that_answers(places(&["none", "dead"])).unwrap_err().to_string();
+        let (none, dead) = (at("none"), at("dead"));
+        let want = format!("no server answers at {} (No such file or directory", none.display());
+        assert!(told.starts_with(&want) && told.contains(&format!("{} (Connection refused", dead.display())), "{told}");
+        assert!(told.ends_with("; --socket or --config says where else it is"), "{told}");
     }
 
     #[test]

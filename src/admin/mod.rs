@@ -10,10 +10,10 @@ mod paths;
 mod protocol;
 mod socket;
 
-pub use ask::{AskError, ask};
-pub use config::Config;
+pub use ask::{AskError, ask, find_server};
+pub use config::{Config, SocketChoice};
 pub use http::{HTTP_CONNECTIONS_MAX, HttpError, serve_http};
-pub use paths::{SocketError, default_socket};
+pub use paths::SocketError;
 pub use protocol::{
     Asker, Explanation, FeedDifferences, FeedSummary, GenerationSummary, LINE_OCTETS_MAX, Opinion, REPLY_OCTETS_MAX,
     Reply, Request, Rule, Status, Verdict, Word,

@@ -1,5 +1,6 @@
 //! Where the admin socket lies, and how its file is made so that nobody else can get in between.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
@@ -10,12 +11,16 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 /// Connections the kernel holds before they are accepted.
 const BACKLOG: i32 = 16;
+/// The folder of the service, made by the service manager or by root: nobody else may write to `/run`.
+const SERVICE_FOLDER: &str = "/run/cenote";
+/// The socket's name in each of the default folders.
+const SOCKET_NAME: &str = "admin.sock";
 
 /// Why there is no admin socket.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     /// A server listens there.
-    #[error("{}: already served by another process", path.display())]
+    #[error("{}: already served by another process; each server needs an admin.socket of its own", path.display())]
     AlreadyServed {
         /// The socket.
         path: PathBuf,
@@ -48,29 +53,90 @@ pub enum SocketError {
     },
 }
 
-/// Where the admin socket lies when the operator says nothing: `/run/cenote/admin.sock` for root, else below `$XDG_RUNTIME_DIR`, else in a
-/// folder of the user's own in the temporary folder.
+/// What the default places depend on.
+#[derive(Debug, Clone)]
+struct Environment {
+    /// The effective user.
+    uid: u32,
+    /// `$RUNTIME_DIRECTORY`: the folders a service manager made for this service, separated by colons (systemd.exec(5)).
+    made: Option<OsString>,
+    /// [`SERVICE_FOLDER`].
+    service: PathBuf,
+    /// `$XDG_RUNTIME_DIR`: a logged-in user's own.
+    login: Option<PathBuf>,
+    /// Where anybody may write.
+    temporary: PathBuf,
+}
+
+impl Environment {
+    /// This process's.
+    fn of_process() -> Self {
+        let folder = |name: &str| std::env::var_os(name).filter(|folder| !folder.is_empty());
+        Self {
+            uid: rustix::process::geteuid().as_raw(),
+            made: folder("RUNTIME_DIRECTORY"),
+            service: PathBuf::from(SERVICE_FOLDER),
+            login: folder("XDG_RUNTIME_DIR").map(PathBuf::from),
+            temporary: std::env::temp_dir(),
+        }
+    }
+
+    /// The first folder that a service manager made.
+    fn made(&self) -> Option<PathBuf> {
+        std::env::split_paths(self.made.as_ref()?).find(|folder| folder.is_absolute())
+    }
+
+    /// The user's own folder in the temporary one.
+    fn own(&self) -> PathBuf {
+        self.temporary.join(format!("cenote-{}", self.uid))
+    }
+
+    /// Where this user's server has its socket.
+    fn server_folder(&self) -> Result<PathBuf, SocketError> {
+        if let Some(made) = self.made() {
+            return Ok(made);
+        }
+        if self.uid == 0 || self.service.is_dir() && check_own(&self.service, self.uid).is_ok() {
+            return Ok(self.service.clone());
+        }
+        if let Some(login) = &self.login {
+            return Ok(login.join("cenote"));
+        }
+        let own = self.own();
+        check_own(&own, self.uid)?;
+        Ok(own)
+    }
+
+    /// Where a server that this user may command can have its socket; the service's before the user's own. No folder that somebody else could
+    /// have made: what is asked there may be a name.
+    fn client_folders(&self) -> Vec<PathBuf> {
+        let mut folders: Vec<PathBuf> = self.made().into_iter().collect();
+        folders.push(self.service.clone());
+        if self.uid != 0 {
+            let own = [self.login.as_ref().map(|login| login.join("cenote")), Some(self.own())];
+            folders.extend(own.into_iter().flatten().filter(|folder| check_own(folder, self.uid).is_ok()));
+        }
+        let mut seen = std::collections::HashSet::new();
+        folders.retain(|folder| seen.insert(folder.clone()));
+        folders
+    }
+}
+
+/// Where a server's admin socket lies when the operator says nothing: in the first folder of `$RUNTIME_DIRECTORY`; else in `/run/cenote`, for
+/// root, or if that is a folder of this user's own, as a container may have it; else below `$XDG_RUNTIME_DIR`; else in a folder of the user's
+/// own in the temporary folder.
 ///
 /// # Errors
 /// [`SocketError::UnsafeFolder`] if that last folder is there and is not the user's own: anybody may write to the temporary folder.
-pub fn default_socket() -> Result<PathBuf, SocketError> {
-    let uid = rustix::process::geteuid().as_raw();
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    socket_for(uid, runtime, &std::env::temp_dir())
+pub(super) fn default_socket() -> Result<PathBuf, SocketError> {
+    Ok(Environment::of_process().server_folder()?.join(SOCKET_NAME))
 }
 
-/// As [`default_socket`], with the user and the folders given.
-fn socket_for(uid: u32, runtime: Option<PathBuf>, temporary: &Path) -> Result<PathBuf, SocketError> {
-    let folder = match runtime {
-        _ if uid == 0 => PathBuf::from("/run/cenote"),
-        Some(runtime) => runtime.join("cenote"),
-        None => {
-            let folder = temporary.join(format!("cenote-{uid}"));
-            check_own(&folder, uid)?;
-            folder
-        }
-    };
-    Ok(folder.join("admin.sock"))
+/// Where commands look for a server that was not named: all the places where [`default_socket`] may have put it, whoever it runs as.
+#[must_use]
+pub(super) fn default_places() -> Vec<PathBuf> {
+    let folders = Environment::of_process().client_folders();
+    folders.into_iter().map(|folder| folder.join(SOCKET_NAME)).collect()
 }
 
 /// Whether `folder`, if it is there, is a true folder, `uid`'s, and closed to others.
@@ -135,17 +201,70 @@ fn clear(path: &Path) -> Result<(), SocketError> {
 mod tests {
     use super::*;
 
+    /// User 7's environment, or root's, in `folder`.
+    fn environment(folder: &Path, uid: u32) -> Environment {
+        let (service, temporary) = (folder.join("run/cenote"), folder.to_owned());
+        Environment { uid, made: None, service, login: None, temporary }
+    }
+
     #[test]
-    fn the_default_is_by_user() {
+    fn the_default_is_by_user_and_environment() {
+        let folder = tempfile::tempdir().unwrap();
+        let (uid, at) = (rustix::process::geteuid().as_raw(), |text: &str| folder.path().join(text));
+        let other = environment(folder.path(), uid + 1);
+        let login =
+            |environment: &Environment| Environment { login: Some("/run/user/7".into()), ..environment.clone() };
+        let made = |text: &str| Environment { made: Some(text.into()), ..login(&other) };
+        assert_eq!(
+            environment(folder.path(), 0).server_folder().unwrap(),
+            at("run/cenote"),
+            "root, though it is not there"
+        );
+        assert_eq!(login(&other).server_folder().unwrap(), Path::new("/run/user/7/cenote"));
+        assert_eq!(other.server_folder().unwrap(), at(&format!("cenote-{}", uid + 1)));
+        // What the service manager made comes first; of several the first.
+        assert_eq!(made("/run/cenote-eu:/run/more").server_folder().unwrap(), Path::new("/run/cenote-eu"));
+        assert_eq!(made("not/absolute").server_folder().unwrap(), Path::new("/run/user/7/cenote"));
+
+        // As in a container: the service's folder is there and this user's own; or another's.
+        fs::create_dir(at("run")).unwrap();
+        DirBuilder::new().mode(0o700).create(at("run/cenote")).unwrap();
+        assert_eq!(login(&environment(folder.path(), uid)).server_folder().unwrap(), at("run/cenote"));
+        assert_eq!(login(&other).server_folder().unwrap(), Path::new("/run/user/7/cenote"));
+
+        // In the temporary folder somebody else made it.
+        DirBuilder::new().mode(0o700).create(other.own()).unwrap();
+        assert!(matches!(other.server_folder(), Err(SocketError::UnsafeFolder { .. })));
+    }
+
+    #[test]
+    fn commands_look_where_a_server_may_be_and_nowhere_that_others_could_have_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let (uid, at) = (rustix::process::geteuid().as_raw(), |text: &str| folder.path().join(text));
+        let mut environment = environment(folder.path(), uid.max(1));
+        environment.login = Some(at("login"));
+        let mut want = vec![at("run/cenote"), at("login/cenote"), environment.own()];
+        assert_eq!(environment.client_folders(), want);
+        environment.made = Some(at("run/cenote").into());
+        assert_eq!(environment.client_folders(), want, "each once");
+        environment.made = Some(at("run/cenote-eu").into());
+        want.insert(0, at("run/cenote-eu"));
+        assert_eq!(environment.client_folders(), want);
+        environment.uid = 0;
+        assert_eq!(environment.client_folders(), want[..2], "root's own server is at the service's place");
+
+        environment.uid = uid + 1;
+        fs::create_dir_all(at("login/cenote")).unwrap();
+        DirBuilder::new().mode(0o700).create(environment.own()).unwrap();
+        assert_eq!(environment.client_folders(), want[..2], "{uid} made the others");
+    }
+
+    #[test]
+    fn a_folder_of_ones_own_is_closed_and_no_link() {
         let folder = tempfile::tempdir().unwrap();
         let uid = rustix::process::geteuid().as_raw();
-        let run = || Some(PathBuf::from("/run/user/7"));
-        assert_eq!(socket_for(0, run(), folder.path()).unwrap(), Path::new("/run/cenote/admin.sock"));
-        assert_eq!(socket_for(7, run(), folder.path()).unwrap(), Path::new("/run/user/7/cenote/admin.sock"));
-        assert_eq!(socket_for(7, None, folder.path()).unwrap(), folder.path().join("cenote-7/admin.sock"));
-
-        // Somebody else made it, it is open to others, or it is a link.
-        let own = folder.path().join(format!("cenote-{}", uid.max(1)));
+        let own = folder.path().join("own");
+        assert!(check_own(&own, uid).is_ok(), "to be made");
         DirBuilder::new().mode(0o700).create(&own).unwrap();
         assert!(check_own(&own, uid).is_ok());
         assert!(matches!(check_own(&own, uid + 1), Err(SocketError::UnsafeFolder { .. })));

@@ -15,8 +15,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::paths::{SocketError, listen};
-use super::{Asker, Explanation, LINE_OCTETS_MAX, REPLY_OCTETS_MAX, Reply, Request, Status, Stop, stopped};
+use super::paths::{SocketError, default_socket, listen};
+use super::{
+    Asker, Explanation, LINE_OCTETS_MAX, REPLY_OCTETS_MAX, Reply, Request, SocketChoice, Status, Stop, stopped,
+};
 
 /// The most connections at once; one more waits. A guess: it is one operator and their scripts.
 pub const SOCKET_CONNECTIONS_MAX: usize = 16;
@@ -112,6 +114,18 @@ impl Drop for SocketFile {
 }
 
 impl AdminSocket {
+    /// Makes the socket that is chosen, if any.
+    ///
+    /// # Errors
+    /// As [`AdminSocket::bind`], or there is no default place.
+    pub fn open(choice: &SocketChoice) -> Result<Option<Self>, SocketError> {
+        match choice {
+            SocketChoice::DefaultPlace => Self::bind(&default_socket()?).map(Some),
+            SocketChoice::Path(path) => Self::bind(path).map(Some),
+            SocketChoice::Nowhere => Ok(None),
+        }
+    }
+
     /// Makes the socket at `path`, mode 0600, and its folder if it is not there. A dead process's socket is replaced.
     ///
     /// # Errors

@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 
 use super::generation::{self, Accounts};
 use super::sockets::{self, Sockets};
-use super::{StartError, Started, system};
-use crate::admin::AdminSocket;
+use super::{StartError, Started, chain, system};
+use crate::admin::{AdminSocket, SocketChoice};
 use crate::cache::{Local, Seed, Shared};
 use crate::config::Settings;
 use crate::forward::Forward;
@@ -64,6 +64,8 @@ pub(super) struct Doors {
     pub(super) http: Option<TcpListener>,
     /// The operator's commands.
     pub(super) socket: Option<AdminSocket>,
+    /// What the operator should know of them.
+    notes: Vec<String>,
 }
 
 impl Doors {
@@ -73,11 +75,19 @@ impl Doors {
             0 => thread::available_parallelism().map_or(1, usize::from),
             some => some,
         };
-        Ok(Self {
-            sockets: sockets::bind(&settings.server, workers)?,
-            http: settings.admin.http.map(bind_http).transpose()?,
-            socket: settings.admin.socket.as_deref().map(AdminSocket::bind).transpose()?,
-        })
+        let sockets = sockets::bind(&settings.server, workers)?;
+        let http = settings.admin.http.map(bind_http).transpose()?;
+        let mut notes = Vec::new();
+        let socket = match AdminSocket::open(&settings.admin.socket) {
+            // Nobody asked for it by name: answering queries matters more.
+            Err(error) if settings.admin.socket == SocketChoice::DefaultPlace => {
+                notes.push(format!("no admin socket, so that no command reaches this server: {}", chain(&error)));
+                None
+            }
+            opened => opened?,
+        };
+        notes.iter().for_each(|note| tracing::warn!("{note}"));
+        Ok(Self { sockets, http, socket, notes })
     }
 
     /// How many workers there are sockets for.
@@ -95,7 +105,7 @@ impl Doors {
             socket: self.socket.as_ref().map(|socket| socket.path().to_owned()),
             feeds: Vec::new(),
             generation: 0,
-            notes: Vec::new(),
+            notes: self.notes.clone(),
         }
     }
 }

@@ -151,7 +151,7 @@ impl Server {
         let loaded = publisher.first_load(progress);
         if let Ok(Reloaded { generation, notes, refused: _ }) = &loaded {
             started.generation = *generation;
-            started.notes.clone_from(notes);
+            started.notes.extend_from_slice(notes);
             started.feeds = publisher.feeds.as_ref().map(|set| set.states.clone()).unwrap_or_default();
         }
         let own_tasks = tasks.clone();

@@ -28,7 +28,7 @@ pub use exit::Exit;
 pub use house::Cenote;
 pub use log::{Level, subscriber};
 
-use crate::admin::{self, Asker, Explanation, FeedDifferences, FeedSummary, GenerationSummary, Request};
+use crate::admin::{self, Asker, Explanation, FeedDifferences, FeedSummary, GenerationSummary, Request, SocketChoice};
 use crate::config::{self, Faults, Settings};
 use crate::name::Name;
 use args::{Command, Line};
@@ -289,10 +289,8 @@ fn explain(args: &args::Explain, house: &dyn House, out: &mut dyn Write) -> Resu
         settings = config::load(config)?;
         Asked::Offline(&settings)
     } else {
-        socket = match &args.socket {
-            Some(socket) => socket.clone(),
-            None => admin::default_socket().map_err(Failed::from)?,
-        };
+        let choice = args.socket.clone().map_or(SocketChoice::DefaultPlace, SocketChoice::Path);
+        socket = server_at(choice)?;
         Asked::Running(&socket)
     };
     explain::write(&house.explain(whom, &args.name, args.asker())?, whom, out)?;
@@ -313,11 +311,20 @@ fn compile(args: &args::Compile, house: &dyn House, out: &mut dyn Write) -> Resu
 
 /// The admin socket that is meant.
 fn socket(args: args::Socket) -> Result<PathBuf, Failure> {
-    Ok(match (args.socket, args.config) {
-        (Some(socket), _) => socket,
-        (None, Some(config)) => config::load(&config)?.admin.socket.ok_or_else(|| Failed::from(NoSocket))?,
-        (None, None) => admin::default_socket().map_err(Failed::from)?,
+    server_at(match (args.socket, args.config) {
+        (Some(socket), _) => SocketChoice::Path(socket),
+        (None, Some(config)) => config::load(&config)?.admin.socket,
+        (None, None) => SocketChoice::DefaultPlace,
     })
+}
+
+/// The admin socket of a server with this choice; at the default places, where one answers.
+fn server_at(choice: SocketChoice) -> Result<PathBuf, Failure> {
+    match choice {
+        SocketChoice::Path(path) => Ok(path),
+        SocketChoice::DefaultPlace => Ok(admin::find_server().map_err(Failed::from)?),
+        SocketChoice::Nowhere => Err(Failed::from(NoSocket).into()),
+    }
 }
 
 /// `feed list`.

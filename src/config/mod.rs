@@ -168,7 +168,7 @@ fn settings(document: &Document<'_>, folder: &Path) -> Settings {
     let (special_names, special_names_forwarded) = top.section("special-names", rooms::special_names);
     let default = rooms::admin_default();
     let http = top.section("metrics", |section| rooms::metrics(section, default.http, &server.listen));
-    let socket = top.section("admin", |section| rooms::admin_socket(section, default.socket, folder));
+    let socket = top.section("admin", |section| rooms::admin_socket(section, folder));
     top.finish();
     let mut settings = Settings {
         server,
@@ -384,7 +384,7 @@ mod tests {
         let files: Vec<_> = settings.feeds.iter().map(|feed| feed.source.clone()).collect();
         assert_eq!(files, [feed::Source::File("/etc/cenote/f/a".into()), feed::Source::File("/b".into())]);
         assert_eq!(settings.zones.zones[0].file, Path::new("/etc/cenote/z.zone"));
-        assert_eq!(settings.admin.socket.as_deref(), Some(Path::new("/etc/cenote/../s")));
+        assert_eq!(settings.admin.socket, admin::SocketChoice::Path("/etc/cenote/../s".into()));
     }
 
     #[test]

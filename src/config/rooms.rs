@@ -225,18 +225,19 @@ pub(super) fn metrics(
 }
 
 /// `[admin]`.
-pub(super) fn admin_socket(section: &mut Section<'_, '_>, default: Option<PathBuf>, folder: &Path) -> Option<PathBuf> {
+pub(super) fn admin_socket(section: &mut Section<'_, '_>, folder: &Path) -> admin::SocketChoice {
+    use admin::SocketChoice;
     let read = section.text("socket", "the path of a socket, or \"\" for none", |text| {
-        if text.is_empty() { Some(None) } else { path(text, folder).map(Some) }
+        if text.is_empty() { Some(SocketChoice::Nowhere) } else { path(text, folder).map(SocketChoice::Path) }
     });
-    or(read, default)
+    or(read, SocketChoice::DefaultPlace)
 }
 
 /// The two doors, without a file.
 pub(super) fn admin_default() -> admin::Config {
     admin::Config {
         http: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9153)),
-        socket: admin::default_socket().ok(),
+        socket: admin::SocketChoice::DefaultPlace,
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::child::{Serving, run};
+use crate::harness::child::{Serving, run, run_with};
 use crate::harness::{Ask, BOTH, Client, Plan, Upstream, Via, eventually, free_addresses};
 
 /// Standard output and standard error.
@@ -305,7 +305,44 @@ fn a_socket_that_was_left_behind_is_taken_over_and_a_live_one_is_not() {
     assert!(fs::exists(plan.path("admin.sock")).unwrap(), "a killed server leaves it");
     let _serving = Serving::start(&file, &[]);
     let (_, err) = ends(1, &["serve", "--config", &file.display().to_string()]);
-    assert!(err.contains("admin.sock") && err.lines().count() == 1, "{err}");
+    assert!(err.contains("admin.sock: already served by another process; each server needs an admin.socket"), "{err}");
+    assert_eq!(err.lines().count(), 1, "{err}");
+}
+
+#[test]
+fn under_a_service_manager_the_socket_is_where_it_says_and_commands_find_it() {
+    let plan = Plan::new().feed("ads", "listed.test\n").without("admin");
+    let (file, folder) = (plan.write(), plan.path("run"));
+    fs::create_dir(&folder).unwrap();
+    let listed = format!("{folder}:{}", plan.path("more"));
+    let manager = ("RUNTIME_DIRECTORY", listed.as_str());
+    let serving = Serving::start_with(manager, &file);
+    assert_eq!(serving.socket(), format!("{folder}/admin.sock"));
+    let config = file.display().to_string();
+    let commands: [&[&str]; 3] = [&["feed", "list"], &["explain", "listed.test"], &["reload", "--config", &config]];
+    for words in commands {
+        let output = run_with(manager, words);
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn a_second_server_at_the_default_place_serves_and_says_that_no_command_reaches_it() {
+    let plan = Plan::new().without("admin");
+    let (file, folder) = (plan.write(), plan.path("run"));
+    fs::create_dir(&folder).unwrap();
+    let manager = ("RUNTIME_DIRECTORY", folder.as_str());
+    let first = Serving::start_with(manager, &file);
+    let second = Serving::start_with(manager, &file);
+    assert_eq!(first.socket(), format!("{folder}/admin.sock"));
+    let want = format!(
+        "no admin socket, so that no command reaches this server: {folder}/admin.sock: already served by another process; \
+         each server needs an admin.socket of its own"
+    );
+    assert!(second.said().contains(&format!("  warning   {want}\n")), "{}", second.said());
+    assert!(second.log().contains(&format!("WARN cenote::app::assembly: {want}\n")), "{}", second.log());
+    drop(second);
+    assert!(run_with(manager, &["feed", "list"]).status.success(), "the first still has it");
 }
 
 #[test]

@@ -16,7 +16,9 @@ use super::PATIENCE;
 /// The program.
 fn cenote() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cenote"));
-    command.env_remove("CENOTE_LOG").stdin(Stdio::null());
+    // Nor where a service manager has the tests keep things.
+    command.env_remove("CENOTE_LOG").env_remove("RUNTIME_DIRECTORY").env_remove("STATE_DIRECTORY");
+    command.stdin(Stdio::null());
     command
 }
 
@@ -28,6 +30,11 @@ pub fn run(args: &[&str]) -> Output {
 /// Runs a command to its end in a folder.
 pub fn run_in(folder: &Path, args: &[&str]) -> Output {
     cenote().current_dir(folder).args(args).output().unwrap()
+}
+
+/// Runs a command to its end, with a variable of the environment.
+pub fn run_with((variable, value): (&str, &str), args: &[&str]) -> Output {
+    cenote().env(variable, value).args(args).output().unwrap()
 }
 
 /// What a stream has said so far.
@@ -51,9 +58,22 @@ impl Serving {
         serving
     }
 
+    /// Starts `serve` with a variable of the environment and waits for the banner's last line.
+    pub fn start_with((variable, value): (&str, &str), config: &Path) -> Self {
+        let mut command = cenote();
+        command.env(variable, value);
+        let mut serving = Self::spawn_as(command, config, &[]);
+        serving.wait_for_banner();
+        serving
+    }
+
     /// Starts `serve` and waits for nothing.
     pub fn spawn(config: &Path, args: &[&str]) -> Self {
-        let mut command = cenote();
+        Self::spawn_as(cenote(), config, args)
+    }
+
+    /// As [`Serving::spawn`], with the program given.
+    fn spawn_as(mut command: Command, config: &Path, args: &[&str]) -> Self {
         command.arg("serve").arg("--config").arg(config).args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let said = [Said::default(), Said::default()];
@@ -106,6 +126,11 @@ impl Serving {
     pub fn http(&self) -> SocketAddr {
         let line = self.line("http");
         line.trim_start_matches("http://").trim_end_matches("/metrics").parse().unwrap()
+    }
+
+    /// Where its admin socket is.
+    pub fn socket(&self) -> String {
+        self.line("socket")
     }
 
     /// Its process id.

@@ -82,6 +82,12 @@ impl Plan {
         self
     }
 
+    /// Leaves a section to the defaults.
+    pub fn without(mut self, section: &str) -> Self {
+        self.sections.remove(section);
+        self
+    }
+
     /// Asks these, in this order.
     pub fn upstreams(self, upstreams: &[&Upstream]) -> Self {
         let servers: Vec<String> = upstreams.iter().map(|upstream| upstream.at.to_string()).collect();
