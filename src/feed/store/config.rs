@@ -1,5 +1,6 @@
 //! Where generations are kept, how many, and what they are for at a start.
 
+use std::ffi::OsStr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -35,9 +36,30 @@ impl StoreConfig {
 }
 
 impl Default for StoreConfig {
-    /// In the folder that systemd makes for a service with `StateDirectory=`; without one nothing is kept.
+    /// In the first folder that systemd makes for a service with `StateDirectory=`; without one nothing is kept.
     fn default() -> Self {
-        let directory = std::env::var_os("STATE_DIRECTORY").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+        let directory = std::env::var_os("STATE_DIRECTORY").and_then(|folders| first_folder(&folders));
         Self { directory, generations: 5, start: Start::default() }
+    }
+}
+
+/// The first of the folders that a service manager made, which stand in one variable with colons between them (systemd.exec(5)).
+fn first_folder(folders: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(folders).find(|folder| folder.is_absolute())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_folders_the_first_is_taken() {
+        for (folders, want) in [
+            ("/var/lib/cenote/state", Some("/var/lib/cenote/state")),
+            ("/var/lib/cenote/state:/var/lib/more", Some("/var/lib/cenote/state")),
+            ("", None),
+        ] {
+            assert_eq!(first_folder(OsStr::new(folders)).as_deref(), want.map(std::path::Path::new), "{folders}");
+        }
     }
 }
