@@ -15,7 +15,8 @@
 //!                    1 access, wire   may this client ask, is it a query?  → dropped | REFUSED | NOTIMP | FORMERR | BADVERS
 //!                    2 zone           is it a zone of the operator's, or a special name?  → answered with authority
 //!                    3 policy         is the name sunk, for this tenant?   → answered at once, never sent anywhere
-//!                    4 cache          do we hold the answer?               → answered, unless it leads to what is sunk
+//!                    4 cache          do we hold the answer?               → answered, unless it leads to what is sunk; an alias into
+//!                                                                              a zone of the operator's by that zone
 //!                    5 otherwise                                           → forward
 //!               └► forward  sans-I/O state machine: coalesce, pick an upstream, retry, fail over, check the reply
 //!
@@ -89,8 +90,10 @@
 //!   ranges that do not overlap, so that finding whose a query is costs one binary search: 1,000 tenants with 10,000 networks and 20 feeds
 //!   over a million names cost a sunk query 1.7 % more instructions than one tenant, a cached one 5.6 %, and 2.2 MB; with ten names of its
 //!   own each 2.5 %, 10.5 % and 4.6 MB (callgrind on the server; `benches/instructions.rs` holds the first two under 10 %).
-//! * A walled garden's addresses are given beside its name, and an entry's CNAME is answered as it stands: nothing is looked up for a sunk
-//!   name, which BIND does.
+//! * A walled garden's addresses are given beside its name, or come with it from a zone of the operator's; nothing is asked of an upstream for a
+//!   sunk name's alias, which BIND does.
+//! * An alias that leads into a zone of the operator's is answered from there on by the zone, a sunk name's or an upstream's
+//!   (`server::chain`): at every reply anew, for what is cached is the upstream's word alone, and zones change at a reload.
 //! * Where BIND decides otherwise under the same policy zones is written down query by query, with reasons, in `tests/precedence/table.txt`;
 //!   `.ci/run` asks a real named. (Letting a name through exempts its whole answer in both.)
 //! * The operator's zones are served by a hickory-server `RequestHandler` of our own. Its `Catalog` cannot say NXDOMAIN, or add the SOA, behind

@@ -14,9 +14,9 @@ use cenote::feed::{Terms, TextFormat, read_text};
 use cenote::index::{FeedId, Index, Kept, Part, Sorted};
 use cenote::metrics::{Shard, Transport};
 use cenote::name::Name;
-use cenote::policy::{FeedConfig, Garden, Policy, SinkConfig, Standing, TenantConfig, Tenants};
+use cenote::policy::{FeedConfig, Garden, Policy, SinkConfig, SoaOwner, Standing, TenantConfig, Tenants};
 use cenote::server::{Access, AccessConfig, Client, Outcome, Proxies, ProxyConfig, Responder, Rules};
-use cenote::zone::{Config as ZonesConfig, Zones};
+use cenote::zone::{Config as ZonesConfig, ZoneConfig, Zones};
 
 /// The system's allocator, counted.
 struct Counting;
@@ -60,12 +60,27 @@ const CLIENT: Client = Client::proxied(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
 /// A query for the A of `name`, given in wire form, with an OPT.
 fn query(name: &[u8]) -> Vec<u8> {
-    [&[0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1], name, &[0, 1, 0, 1], b"\0\0\x29\x04\xd0\0\0\0\0\0\0"].concat()
+    query_of(name, 1)
+}
+
+/// A query for a type of `name`, as [`query`] has it.
+fn query_of(name: &[u8], qtype: u8) -> Vec<u8> {
+    let head = [0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+    [&head[..], name, &[0, qtype, 0, 1], b"\0\0\x29\x04\xd0\0\0\0\0\0\0"].concat()
 }
 
 /// An entry with records, one on the client's address that may not let it through, two on addresses in answers.
 const RPZ: &[u8] = b"data.test A 192.0.2.9\n32.1.0.0.127.rpz-client-ip CNAME rpz-passthru.\n\
     24.0.113.0.203.rpz-ip CNAME .\n32.1.2.0.192.rpz-ip CNAME rpz-passthru.\n";
+
+/// A zone of the operator's, which nothing here leads into.
+fn zones() -> Zones {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("corp.zone");
+    std::fs::write(&file, "@ 300 SOA ns h 1 2 3 4 5\nwww 300 A 192.0.2.7\n").unwrap();
+    let apex = Name::from_text(b"corp.example").unwrap();
+    Zones::build(&ZonesConfig { zones: vec![ZoneConfig { apex, file }], ..ZonesConfig::default() }).unwrap()
+}
 
 /// Of a tenant: names sunk, its own too, one in a walled garden, one with records, and everything else let through. `amended`: all of it is in
 /// an overlay over other entries.
@@ -84,7 +99,7 @@ fn rules(amended: bool) -> Rules {
     let walled = FeedConfig { sink: Some(sink), ..FeedConfig::plain("walled".to_owned()) };
     let [feed, rpz] = ["feed", "rpz"].map(|name| FeedConfig::plain(name.to_owned()));
     let policy = Policy::new([Arc::new(index)], vec![feed, walled, rpz]);
-    let zones = Arc::new(Zones::build(&ZonesConfig::default()).unwrap());
+    let zones = Arc::new(zones());
     let tenant = TenantConfig {
         networks: vec!["127.0.0.0/8".parse().unwrap()],
         feeds: Some([2, 1, 0].map(|place| FeedId::new(place).unwrap()).to_vec()),
@@ -92,7 +107,9 @@ fn rules(amended: bool) -> Rules {
         ..TenantConfig::plain("tenant".to_owned())
     };
     let tenants = Tenants::new(&[tenant], |_| Standing::default());
-    Rules { tenants, ..Rules::new(1, Access::new(&AccessConfig::default()), zones, Some(Arc::new(policy))) }
+    let names: &[u8] = b"\x02ns\x04test\0\x01h\x02ns\x04test\0";
+    let sink = SinkConfig { soa_owner: SoaOwner::Zone, soa_names: names.into(), ..SinkConfig::default() };
+    Rules { tenants, sink, ..Rules::new(1, Access::new(&AccessConfig::default()), zones, Some(Arc::new(policy))) }
 }
 
 /// Allocations while `packet` is answered a hundred times, from the first time on.
@@ -122,6 +139,12 @@ fn a_sunk_name_and_a_cached_answer_allocate_nothing() {
 
         let sunk = query(b"\x01a\x03BAD\x04test\0");
         assert_eq!(allocations(&mut responder, &rules, &sunk), 0, "a sunk name");
+        let no_mail = query_of(b"\x01a\x03BAD\x04test\0", 15);
+        assert_eq!(
+            allocations(&mut responder, &rules, &no_mail),
+            0,
+            "what a sunk name has not, of a zone that is told by the entry"
+        );
         let walled = query(b"\x01a\x06walled\x04test\0");
         assert_eq!(allocations(&mut responder, &rules, &walled), 0, "a name in a walled garden");
 

@@ -19,19 +19,27 @@ impl Answer {
     /// The addresses in the answer section, in its order, an IPv4-mapped one as IPv4; behind SVCB and HTTPS records also those in the additional
     /// section, which clients use as they use hints (RFC 9460 §4.2).
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        let of_services = self.records(Section::Answer).any(|(rtype, _)| matches!(rtype, rtype::SVCB | rtype::HTTPS));
-        let beside = of_services.then(|| self.records(Section::Additional)).into_iter().flatten();
-        self.records(Section::Answer).chain(beside).flat_map(|(rtype, rdata)| {
-            let (four, sixteen) = match rtype {
-                rtype::A => (rdata, &[][..]),
-                rtype::AAAA => (&[][..], rdata),
-                rtype::SVCB | rtype::HTTPS => (hint(rdata, IPV4_HINT), hint(rdata, IPV6_HINT)),
-                _ => (&[][..], &[][..]),
-            };
-            let (four, sixteen) = (four.as_chunks::<4>().0.iter(), sixteen.as_chunks::<16>().0.iter());
-            four.map(|&octets| IpAddr::from(octets)).chain(sixteen.map(|&octets| IpAddr::from(octets).to_canonical()))
-        })
+        addresses_in(self.records(Section::Answer), self.records(Section::Additional))
     }
+}
+
+/// As [`Answer::addresses`], of any reply whose answer and additional section have these records, each a type and its RDATA.
+pub fn addresses_in<'r>(
+    answers: impl Iterator<Item = (u16, &'r [u8])> + Clone,
+    additionals: impl Iterator<Item = (u16, &'r [u8])>,
+) -> impl Iterator<Item = IpAddr> {
+    let of_services = answers.clone().any(|(rtype, _)| matches!(rtype, rtype::SVCB | rtype::HTTPS));
+    let beside = of_services.then_some(additionals).into_iter().flatten();
+    answers.chain(beside).flat_map(|(rtype, rdata)| {
+        let (four, sixteen) = match rtype {
+            rtype::A => (rdata, &[][..]),
+            rtype::AAAA => (&[][..], rdata),
+            rtype::SVCB | rtype::HTTPS => (hint(rdata, IPV4_HINT), hint(rdata, IPV6_HINT)),
+            _ => (&[][..], &[][..]),
+        };
+        let (four, sixteen) = (four.as_chunks::<4>().0.iter(), sixteen.as_chunks::<16>().0.iter());
+        four.map(|&octets| IpAddr::from(octets)).chain(sixteen.map(|&octets| IpAddr::from(octets).to_canonical()))
+    })
 }
 
 /// The value of an SVCB's parameter `wanted`; empty if it has none.

@@ -201,13 +201,13 @@ impl Answer {
 
     /// Where the TTLs are in the records, ascending.
     #[inline]
-    fn ttl_places(&self) -> impl Iterator<Item = usize> {
+    fn ttl_places(&self) -> impl Iterator<Item = usize> + Clone {
         let places = self.octets.get(self.layout.records_end..self.layout.targets_at).unwrap_or_default();
         places.chunks_exact(2).filter_map(|pair| u16_at(pair, 0)).map(usize::from)
     }
 
     /// A section's records of any class: type and RDATA.
-    pub(super) fn records(&self, section: Section) -> impl Iterator<Item = (u16, &[u8])> {
+    pub(super) fn records(&self, section: Section) -> impl Iterator<Item = (u16, &[u8])> + Clone {
         let before = match section {
             Section::Answer => 0,
             Section::Authority => self.count(Section::Answer),

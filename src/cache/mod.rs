@@ -13,6 +13,7 @@ mod shared;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use addresses::addresses_in;
 pub use answer::{Answer, Target, Written};
 pub use config::Config;
 pub(crate) use key::Carried;

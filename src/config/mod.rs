@@ -165,7 +165,7 @@ fn settings(document: &Document<'_>, folder: &Path) -> Settings {
     let mut zones = Vec::new();
     top.sections("zone", zone::Config::ZONES_MAX, |section| zones.extend(rooms::zone(section, folder, &zones)));
     let rebinding = top.section("rebinding", rooms::rebinding);
-    let (special_names, special_names_forwarded) = top.section("special-names", rooms::special_names);
+    let special_names = top.section("special-names", rooms::special_names);
     let default = rooms::admin_default();
     let http = top.section("metrics", |section| rooms::metrics(section, default.http, &server.listen));
     let socket = top.section("admin", |section| rooms::admin_socket(section, folder));
@@ -183,7 +183,7 @@ fn settings(document: &Document<'_>, folder: &Path) -> Settings {
         policy_feeds,
         tenants,
         rebinding,
-        zones: zone::Config { zones, special_names, special_names_forwarded },
+        zones: zone::Config { zones, special_names },
         admin: admin::Config { http, socket },
         warnings: Vec::new(),
     };

@@ -175,16 +175,19 @@ pub(super) fn zone(
     Some(zone::ZoneConfig { apex: apex?.value, file: file?.value })
 }
 
-/// `[special-names]`: whether they are answered, and which are forwarded all the same.
-pub(super) fn special_names(section: &mut Section<'_, '_>) -> (bool, Vec<Name>) {
-    let default = zone::Config::default();
+/// `[special-names]`: which are answered, and which are forwarded all the same.
+pub(super) fn special_names(section: &mut Section<'_, '_>) -> zone::SpecialConfig {
+    let default = zone::SpecialConfig::default();
     let expected = "a special name, as \"10.in-addr.arpa\"";
     let forward =
         section.list("forward", expected, 0..=zone::Config::ZONES_MAX, |text| Name::from_text(text.as_bytes()).ok());
-    (
-        or(section.value("enabled", "true or false"), default.special_names),
-        forward.map_or(default.special_names_forwarded, |list| list.value.into_iter().map(|item| item.value).collect()),
-    )
+    let mut flag = |key, default| or(section.value(key, "true or false"), default);
+    zone::SpecialConfig {
+        enabled: flag("enabled", default.enabled),
+        block_application_dns: flag("block-application-dns", default.block_application_dns),
+        block_private_relay: flag("block-private-relay", default.block_private_relay),
+        forwarded: forward.map_or(default.forwarded, |list| list.value.into_iter().map(|item| item.value).collect()),
+    }
 }
 
 /// What [`domain`] takes.
@@ -359,9 +362,17 @@ mod tests {
             ("[sinkhole]\nsoa = 'ns.test'", 2, "sinkhole.soa", "two names"),
             ("[sinkhole]\nsoa = 'ns.test host..master'", 2, "sinkhole.soa", "two names"),
             ("[sinkhole]\nsoa = '. . .'", 2, "sinkhole.soa", "two names"),
+            ("[sinkhole]\nsoa = '. . 1 2 3 4'", 2, "sinkhole.soa", "nothing or five numbers"),
+            ("[sinkhole]\nsoa = '. . 1 2 3 4 5 6'", 2, "sinkhole.soa", "nothing or five numbers"),
+            ("[sinkhole]\nsoa = '. . 1 2 3 4 4294967296'", 2, "sinkhole.soa", "nothing or five numbers"),
+            ("[sinkhole]\nsoa-owner = 'parent'", 2, "sinkhole.soa-owner", "one of name, zone"),
+            ("[sinkhole]\nnull-mx = 'yes'", 2, "sinkhole.null-mx", "true or false"),
+            ("[sinkhole]\nede-code = 0\nede-text = 'x'", 3, "sinkhole.ede-text", "no text beside ede-code = 0"),
+            ("[special-names]\nblock-application-dns = 1", 2, "special-names.block-application-dns", "true or false"),
+            ("[special-names]\nblock-private-relay = ''", 2, "special-names.block-private-relay", "true or false"),
             (&format!("[sinkhole]\nsoa = '. {}'", "a.".repeat(64)), 2, "sinkhole.soa", "at most 128 octets together"),
-            ("[sinkhole]\nede-code = 16", 2, "sinkhole.ede-code", "15 (Blocked) or 17 (Filtered)"),
-            ("[sinkhole]\nede-code = 0", 2, "sinkhole.ede-code", "15 (Blocked) or 17 (Filtered)"),
+            ("[sinkhole]\nede-code = 16", 2, "sinkhole.ede-code", "15 (Blocked), 17 (Filtered), or 0 for"),
+            ("[sinkhole]\nede-code = -1", 2, "sinkhole.ede-code", "15 (Blocked), 17 (Filtered), or 0 for"),
             ("[sinkhole]\nede-text = \"a\\u0000\"", 2, "sinkhole.ede-text", "at most 128 octets"),
             (
                 "[[feed]]\nname = 'a'\nsource = 'a'\nsinkhole = { ttl-secs = 86401 }",
@@ -518,7 +529,7 @@ mod tests {
             settings.upstream.servers.iter().map(ToString::to_string).collect::<Vec<_>>(),
             ["192.0.2.1:53", "192.0.2.1:54", "[::1]:53", "[::1]:54"]
         );
-        assert_eq!((settings.sink.ipv4, settings.sink.ede_code), (None, 17));
+        assert_eq!((settings.sink.ipv4, settings.sink.ede_code), (None, Some(17)));
         assert_eq!(settings.admin, admin::Config::default());
     }
 }

@@ -1,4 +1,4 @@
-//! `[sinkhole]` and `[feed.sinkhole]`: what a sunk name is answered with.
+//! `[sinkhole]`, `[feed.sinkhole]` and `[tenant.sinkhole]`: what a sunk name is answered with.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
@@ -11,7 +11,9 @@ use crate::policy::{Garden, SinkConfig};
 /// What `sinkhole.ttl-secs` may be: up to a day, so that a name taken off a list comes back the day after at the latest.
 const SINK_TTL_SECS: RangeInclusive<u32> = 0..=86_400;
 /// What `sinkhole.ede-code` may be: the operator's own policy, or the client's wish (RFC 8914 §4.16, §4.18); 16 is a third party's.
-const EDE_CODES: &str = "15 (Blocked) or 17 (Filtered)";
+const EDE_CODES: &str = "15 (Blocked), 17 (Filtered), or 0 for no extended error";
+/// What `sinkhole.ede-code` is for none. As an INFO-CODE it would be "Other Error", which tells nobody anything.
+const NO_EDE: u16 = 0;
 /// The longest `sinkhole.ede-text`: with it a sink answer to the longest name, without a garden and names in its SOA,
 /// still fits 512 octets.
 const EDE_TEXT_OCTETS_MAX: usize = 128;
@@ -19,12 +21,22 @@ const EDE_TEXT_OCTETS_MAX: usize = 128;
 /// The longest `sinkhole.soa`, both names in wire form: with them and no text any negative answer still fits 512 octets.
 const SOA_OCTETS_MAX: usize = 128;
 
-/// MNAME and RNAME in wire form.
-fn soa_names(text: &str) -> Option<Box<[u8]>> {
-    let names: Option<Vec<Name>> = text.split_whitespace().map(|name| Name::from_text(name.as_bytes()).ok()).collect();
-    let [mname, rname] = names?.try_into().ok()?;
-    let octets = [mname.wire(), rname.wire()].concat();
-    (octets.len() <= SOA_OCTETS_MAX).then(|| octets.into())
+/// A SOA's names in wire form, one behind the other; and its numbers, if they are there.
+type Soa = (Box<[u8]>, Option<[u32; 5]>);
+
+/// MNAME and RNAME; and SERIAL, REFRESH, RETRY, EXPIRE and MINIMUM, if they are there.
+fn soa(text: &str) -> Option<Soa> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let (names, numbers) = words.split_at_checked(2)?;
+    let names: Option<Vec<Name>> = names.iter().map(|name| Name::from_text(name.as_bytes()).ok()).collect();
+    let octets: Vec<u8> = names?.iter().flat_map(|name| name.wire().iter().copied()).collect();
+    let numbers = match numbers {
+        [] => None,
+        numbers => {
+            Some(numbers.iter().map(|number| number.parse().ok()).collect::<Option<Vec<u32>>>()?.try_into().ok()?)
+        }
+    };
+    (octets.len() <= SOA_OCTETS_MAX).then(|| (octets.into(), numbers))
 }
 
 /// Notes an address that a walled garden cannot have.
@@ -55,22 +67,32 @@ pub(super) fn sinkhole(section: &mut Section<'_, '_>, default: SinkConfig) -> Si
         refuse_unspecified(section, ipv4.as_ref());
         refuse_unspecified(section, ipv6.as_ref());
     }
-    let expected =
-        format!("two names, as \"ns.example hostmaster.example\", of at most {SOA_OCTETS_MAX} octets together");
-    let soa_names = section.text("soa", &expected, soa_names);
+    let expected = format!(
+        "two names, as \"ns.example hostmaster.example\", of at most {SOA_OCTETS_MAX} octets together, and behind them nothing or \
+         five numbers: serial, refresh, retry, expire and minimum"
+    );
+    let soa = section.text("soa", &expected, soa);
+    let (soa_names, soa_numbers) = or(soa, (default.soa_names, default.soa_numbers));
     let ede_code = section.value("ede-code", EDE_CODES);
-    if let Some(placed) = ede_code.as_ref().filter(|placed| !matches!(placed.value, 15 | 17)) {
+    if let Some(placed) = ede_code.as_ref().filter(|placed| !matches!(placed.value, 15 | 17 | NO_EDE)) {
         section.refuse(placed, EDE_CODES);
     }
+    let ede_code = ede_code.map(|placed| placed.map(|code| (code != NO_EDE).then_some(code)));
     let ede_text = section.text("ede-text", &format!("at most {EDE_TEXT_OCTETS_MAX} octets of text"), |text| {
         (text.len() <= EDE_TEXT_OCTETS_MAX && !text.chars().any(char::is_control)).then(|| text.to_owned())
     });
+    if let (Some(text), Some(None)) = (&ede_text, ede_code.as_ref().map(|code| code.value)) {
+        section.refuse(text, "no text beside ede-code = 0, which sends no extended error");
+    }
     SinkConfig {
         ipv4: or(ipv4, default.ipv4.filter(|_| !own_garden)),
         ipv6: or(ipv6, default.ipv6.filter(|_| !own_garden)),
         cname,
         ttl_secs: or(section.number("ttl-secs", &SINK_TTL_SECS), default.ttl_secs),
-        soa_names: or(soa_names, default.soa_names),
+        soa_names,
+        soa_numbers,
+        soa_owner: or(section.value("soa-owner", "one of name, zone"), default.soa_owner),
+        null_mx: or(section.value("null-mx", "true or false"), default.null_mx),
         ede_code: or(ede_code, default.ede_code),
         ede_text: or(ede_text, default.ede_text),
     }

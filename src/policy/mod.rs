@@ -3,6 +3,7 @@
 //!
 //! [`Judge`] decides; it allocates nothing and has no clock. [`Live`] is the one swap by which a new generation takes over.
 
+mod entry;
 mod feeds;
 mod garden;
 mod hearing;
@@ -20,6 +21,7 @@ mod verdict;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+pub use entry::EntryAt;
 pub use feeds::Policy;
 pub use garden::Garden;
 pub use judge::Judge;
@@ -124,6 +126,16 @@ impl FeedConfig {
     }
 }
 
+/// Whose the SOA of a negative answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SoaOwner {
+    /// The name asked.
+    Name,
+    /// The zone that the answer would be from if nothing were listed: of NXDOMAIN the name above the entry, of NODATA the entry's own.
+    Zone,
+}
+
 /// What a sunk name is answered with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SinkConfig {
@@ -137,8 +149,14 @@ pub struct SinkConfig {
     pub ttl_secs: u32,
     /// MNAME and RNAME of the SOA in negative answers, in wire form, one behind the other; at most 128 octets.
     pub soa_names: Box<[u8]>,
-    /// The EDE INFO-CODE: 15 Blocked, or 17 Filtered (RFC 8914).
-    pub ede_code: u16,
+    /// Its SERIAL, REFRESH, RETRY, EXPIRE and MINIMUM; `None`: such that say nothing, and `ttl_secs` as MINIMUM.
+    pub soa_numbers: Option<[u32; 5]>,
+    /// Whose it is.
+    pub soa_owner: SoaOwner,
+    /// Whether MX is answered with the null MX of RFC 7505, where A and AAAA are answered with an address or an alias.
+    pub null_mx: bool,
+    /// The EDE INFO-CODE: 15 Blocked, or 17 Filtered (RFC 8914); `None`: no EDE at all.
+    pub ede_code: Option<u16>,
     /// The EDE's EXTRA-TEXT: the operator's, the same for every name; at most 128 octets.
     pub ede_text: String,
 }
@@ -152,7 +170,10 @@ impl Default for SinkConfig {
             ttl_secs: 30,
             // Two roots, which say nothing of anyone.
             soa_names: [0, 0].into(),
-            ede_code: 15,
+            soa_numbers: None,
+            soa_owner: SoaOwner::Name,
+            null_mx: false,
+            ede_code: Some(15),
             ede_text: String::new(),
         }
     }

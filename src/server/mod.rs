@@ -1,6 +1,7 @@
 //! Sockets, workers, listeners, limits; and [`Responder`], which turns a packet into its reply without any of them.
 
 mod access;
+mod chain;
 mod client;
 mod config;
 mod mailbox;

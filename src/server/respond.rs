@@ -13,12 +13,14 @@
 
 use std::sync::Arc;
 
-use super::sink::write_sunk;
+use super::chain::{Chain, Written};
+use super::sink::{Sinking, write_sunk};
 use super::{Client, Rules};
 use crate::cache::{Answer, Key, Local, Seed, Shared};
 use crate::forward::Failure;
 use crate::metrics::{AccountShard, Outcome as Counted, Shard, Transport};
-use crate::policy::{Action, By, Judge, Record, SinkConfig, Verdict};
+use crate::name::NameRef;
+use crate::policy::{Action, By, Judge, Record, Verdict};
 use crate::wire::{CLASS_IN, Ede, Header, Query, Rcode, ReplyFlags, Writer, rtype};
 use crate::zone::ZoneAnswer;
 
@@ -275,17 +277,39 @@ impl Responder {
         match objection {
             None => {}
             Some(Objection::Listed { by, action, records }) => return self.sink(turn, by, action, records),
-            Some(Objection::Rebinding) => {
-                self.count(turn.transport, Counted::Sunk);
-                self.shard.rebindings.bump();
-                return self.write_sunk(turn, turn.judge.sink(By::Tenant), Action::Nodata, &[]);
-            }
+            Some(Objection::Rebinding) => return self.refuse_rebinding(turn),
+        }
+        if answer.has_targets()
+            && turn.rules.zones.operator_zones() > 0
+            && let Some(chain) = Chain::of_answer(&turn.rules.zones, turn.query, answer, turn.now_ms)
+        {
+            return self.answer_chain(turn, allowed, &chain, outcome);
         }
         self.count(turn.transport, outcome);
         let limit = turn.limit();
         let written = answer.write(turn.query, turn.now_ms, turn.out, limit)?;
         self.count_truncated(written.truncated);
         self.count_reply(Rcode::from_code(answer.rcode()), Some(written.octets))
+    }
+
+    /// Writes what an upstream's answer and a zone of the operator's come to together.
+    #[cold]
+    fn answer_chain(&self, turn: &mut Turn<'_, '_>, allowed: bool, chain: &Chain, outcome: Counted) -> Option<usize> {
+        // Whoever may lead into the zone may not thereby have a browser ask its hosts.
+        if !allowed && turn.rules.rebinding.refuses(&turn.query.qname, chain.addresses().into_iter()) {
+            return self.refuse_rebinding(turn);
+        }
+        self.count(turn.transport, outcome);
+        let limit = turn.limit();
+        let written = chain.write(turn.out.get_mut(..limit)?, turn.query, None);
+        self.count_written(written)
+    }
+
+    /// Answers that the name has no such record, instead of an address of the inside.
+    fn refuse_rebinding(&self, turn: &mut Turn<'_, '_>) -> Option<usize> {
+        self.count(turn.transport, Counted::Sunk);
+        self.shard.rebindings.bump();
+        self.write_sunk(turn, By::Tenant, Action::Nodata, &[])
     }
 
     /// Why an answer is not given out: the first name it leads to that is sunk, or an address of the inside. One compare when this generation
@@ -339,21 +363,16 @@ impl Responder {
         if let Some(account) = self.account(turn.judge) {
             account.sunk.bump();
         }
-        self.write_sunk(turn, turn.judge.sink(by), action, records)
+        self.write_sunk(turn, by, action, records)
     }
 
     /// Writes the reply to a query for a sunk name, as long as the client takes it.
-    fn write_sunk(
-        &self,
-        turn: &mut Turn<'_, '_>,
-        sink: &SinkConfig,
-        action: Action,
-        records: &[Record],
-    ) -> Option<usize> {
-        let limit = turn.limit();
-        let sunk = write_sunk(turn.out.get_mut(..limit)?, turn.query, sink, action, records)?;
-        self.count_truncated(sunk.truncated);
-        self.count_reply(sunk.rcode, sunk.octets)
+    fn write_sunk(&self, turn: &mut Turn<'_, '_>, by: By, action: Action, records: &[Record]) -> Option<usize> {
+        let (limit, judge, zones) = (turn.limit(), turn.judge, &turn.rules.zones);
+        let entry = &|name: &NameRef<'_>| judge.entry(by, name);
+        let sinking = Sinking { sink: judge.sink(by), action, records, zones, entry };
+        let written = write_sunk(turn.out.get_mut(..limit)?, turn.query, &sinking)?;
+        self.count_written(written)
     }
 
     /// Writes the reply to a packet that was forwarded, now that it is settled; judged again, by today's rules. `None`: nothing to send.
@@ -374,6 +393,10 @@ impl Responder {
         let query = Header::read(packet).and_then(|header| Query::read(header, packet).ok())?;
         let judge = &rules.judge(client, transport);
         let mut turn = Turn { transport, rules, judge, query: &query, now_ms, out };
+        // A zone's since it was asked.
+        if let Some(reply) = self.answer_here(&mut turn) {
+            return reply;
+        }
         // Listed while it was in flight: sunk. What it was before, and who observed it, was counted then.
         let allowed = match judge.query(&query.qname).verdict {
             Verdict::Sunk { by, action, records } => return self.sink(&mut turn, by, action, records),
@@ -433,6 +456,12 @@ impl Responder {
             self.shard.replies(place).bump();
         }
         reply
+    }
+
+    /// Counts a reply that was written, cut short or whole.
+    fn count_written(&self, written: Written) -> Option<usize> {
+        self.count_truncated(written.truncated);
+        self.count_reply(written.rcode, written.octets)
     }
 
     /// Counts a reply that was cut short.

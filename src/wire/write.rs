@@ -4,9 +4,10 @@
 //! start over with less. The question is echoed octet for octet, so the client's letter case is kept.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
 use super::{CLASS_IN, HEADER_OCTETS, Header, Query, Rcode, UDP_OCTETS_MAX, rtype};
-use crate::name::NAME_OCTETS_MAX;
+use crate::name::{NAME_OCTETS_MAX, NameRef};
 
 /// An Extended DNS Error's INFO-CODE (RFC 8914 §4; IANA registry).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,12 +45,16 @@ pub struct ReplyFlags {
     pub authentic: bool,
 }
 
-/// What varies in the SOA that lets a negative answer be cached (RFC 2308 §5); it is owned by the name asked.
+/// The SOA that lets a negative answer be cached (RFC 2308 §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Soa<'s> {
+    /// Labels of the zone, which is the name asked or one above it.
+    pub zone_labels: usize,
     /// MNAME and RNAME in wire form, one behind the other.
     pub names: &'s [u8],
-    /// TTL and MINIMUM, seconds: how long the negative answer is kept.
+    /// SERIAL, REFRESH, RETRY, EXPIRE and MINIMUM.
+    pub numbers: [u32; 5],
+    /// How long the negative answer is kept, seconds.
     pub ttl_secs: u32,
 }
 
@@ -73,6 +78,12 @@ pub struct Owner(u16);
 impl Owner {
     /// The question's name, which always starts at octet 12.
     pub const QNAME: Self = Self(POINTER | 12);
+}
+
+/// A pointer to what starts at this octet, if one can tell it.
+#[inline]
+fn pointer(at: usize) -> Option<u16> {
+    u16::try_from(at).ok().filter(|at| at & POINTER == 0).map(|at| at | POINTER)
 }
 
 /// The two bits that tell a pointer from a label (RFC 1035 §4.1.4); the rest is where it points.
@@ -132,6 +143,12 @@ impl<'o> Writer<'o> {
     #[inline]
     fn record(&mut self, owner: Owner, rtype: u16, ttl_secs: u32, rdata_octets: u16) {
         self.put_u16(owner.0);
+        self.record_of_owner(rtype, ttl_secs, rdata_octets);
+    }
+
+    /// A record whose owner is written, up to its RDATA.
+    #[inline]
+    fn record_of_owner(&mut self, rtype: u16, ttl_secs: u32, rdata_octets: u16) {
         self.put_u16(rtype);
         self.put_u16(CLASS_IN);
         self.put(&ttl_secs.to_be_bytes());
@@ -189,19 +206,61 @@ impl<'o> Writer<'o> {
         self.counts[0] += 1;
     }
 
-    /// The SOA of a negative answer, owned by the name asked, in the authority section (RFC 2308 §3).
+    /// The SOA of a negative answer to `query`, in the authority section (RFC 2308 §3), its names compressed as name servers do (RFC 1035 §4.1.4).
     #[inline]
-    pub fn soa(&mut self, soa: Soa<'_>) {
-        match u16::try_from(soa.names.len() + 20) {
-            Ok(length) => self.record(Owner::QNAME, rtype::SOA, soa.ttl_secs, length),
-            Err(_) => self.overflow = true,
+    pub fn soa(&mut self, query: &Query<'_>, soa: Soa<'_>) {
+        let zone = query.qname.suffix(soa.zone_labels);
+        match pointer(HEADER_OCTETS + query.qname.wire().len() - zone.len()) {
+            // RFC 1035 §4.1.4 allows a pointer to the root, and no server writes one.
+            Some(owner) if zone != [0] => self.put_u16(owner),
+            _ => self.put(&[0]),
         }
-        self.put(soa.names);
-        // SERIAL 1; REFRESH, RETRY, EXPIRE are for secondaries, of which there are none.
-        for field in [1, 3600, 600, 86_400, soa.ttl_secs] {
+        self.record_of_owner(rtype::SOA, soa.ttl_secs, 0);
+        let rdata_at = self.at;
+        if soa.names == [0, 0] {
+            self.put(soa.names);
+        } else {
+            self.soa_names(query, soa.names);
+        }
+        for field in soa.numbers {
             self.put(&field.to_be_bytes());
         }
+        let length = u16::try_from(self.at.saturating_sub(rdata_at)).map(u16::to_be_bytes);
+        if let (Ok(length), Some(room)) = (length, self.out.get_mut(rdata_at.saturating_sub(2)..rdata_at)) {
+            room.copy_from_slice(&length);
+        }
         self.counts[1] += 1;
+    }
+
+    /// Writes MNAME and RNAME, given one behind the other.
+    fn soa_names(&mut self, query: &Query<'_>, names: &[u8]) {
+        let Ok(mname) = NameRef::read(names) else { return self.put(names) };
+        let mname_at = self.at;
+        self.name(&mname, [(&query.qname, HEADER_OCTETS..usize::MAX)]);
+        match NameRef::read(names.get(mname.wire().len()..).unwrap_or_default()) {
+            Ok(rname) => {
+                let known = [(&query.qname, HEADER_OCTETS..usize::MAX), (&mname, mname_at..self.at)];
+                self.name(&rname, known);
+            }
+            Err(_) => self.overflow = true,
+        }
+    }
+
+    /// Writes a name, the most of its end that it can as a pointer to one of `known`: names, and where in the message they are written out.
+    fn name<const N: usize>(&mut self, name: &NameRef<'_>, known: [(&NameRef<'_>, Range<usize>); N]) {
+        for labels in (1..=name.labels()).rev() {
+            let end = name.suffix(labels);
+            for (other, octets) in &known {
+                let place = octets.start + other.wire().len().saturating_sub(end.len());
+                // A pointer's own two octets are no label.
+                let is_there = place.saturating_add(2) < octets.end && other.suffix(labels).eq_ignore_ascii_case(end);
+                if let Some(pointer) = pointer(place).filter(|_| is_there && other.labels() >= labels) {
+                    self.put(name.wire().get(..name.wire().len() - end.len()).unwrap_or_default());
+                    return self.put_u16(pointer);
+                }
+            }
+        }
+        self.put(name.wire());
     }
 
     /// Our OPT, if the query had one (RFC 6891 §7: "MUST NOT" otherwise), DO echoed (RFC 3225 §3), with an EDE if given and the operator's text.
@@ -283,7 +342,8 @@ mod tests {
         let query = query();
         let mut writer = Writer::reply(&mut out, &query, Rcode::NoError, ReplyFlags::default());
         writer.a(Owner::QNAME, Ipv4Addr::new(192, 0, 2, 1), 30);
-        writer.soa(Soa { names: b"\x02ns\0\x04info\0", ttl_secs: 30 });
+        let (names, numbers) = (&b"\x02ns\0\x04info\0"[..], [1, 3600, 600, 86_400, 30]);
+        writer.soa(&query, Soa { zone_labels: 2, names, numbers, ttl_secs: 30 });
         writer.opt(&query, Rcode::NoError, Some((Ede::BLOCKED, "Blocked")));
         let length = writer.finish().unwrap();
         let message = Message::from_vec(&out[..length]).unwrap();
@@ -297,6 +357,32 @@ mod tests {
         let edns = message.edns.unwrap();
         assert!(edns.flags().dnssec_ok);
         assert_eq!(usize::from(edns.max_payload()), UDP_OCTETS_MAX);
+    }
+
+    #[test]
+    fn a_soa_is_written_as_name_servers_write_it() {
+        // `a.ExamplE` is at 12, its second label at 14; SOA's RDATA starts 10 octets behind its owner.
+        let query = query();
+        let question_end = HEADER_OCTETS + query.question.len();
+        for (zone_labels, names, owner, written) in [
+            (2, &b"\0\0"[..], &b"\xc0\x0c"[..], &b"\0\0"[..]),
+            (1, b"\x02ns\x07example\0\x01h\x02ns\x07example\0", b"\xc0\x0e", b"\x02ns\xc0\x0e\x01h\xc0\x27"),
+            (0, b"\x01m\x04test\0\x01h\x04test\0", b"\0", b"\x01m\x04test\0\x01h\xc0\x28"),
+            (1, b"\x01a\x07example\0\x01a\x07example\0", b"\xc0\x0e", b"\xc0\x0c\xc0\x0c"),
+            (1, b"\0\x07example\0", b"\xc0\x0e", b"\0\xc0\x0e"),
+            (1, b"\x01m\0\0", b"\xc0\x0e", b"\x01m\0\0"),
+            (1, b"\x01m\0\x01h\x01m\0", b"\xc0\x0e", b"\x01m\0\x01h\xc0\x27"),
+        ] {
+            let mut out = [0; 512];
+            let mut writer = Writer::reply(&mut out, &query, Rcode::NxDomain, ReplyFlags::default());
+            writer.soa(&query, Soa { zone_labels, names, numbers: [1, 2, 3, 4, 5], ttl_secs: 30 });
+            let length = writer.finish().unwrap();
+            let record = &out[question_end..length];
+            assert_eq!(&record[..owner.len()], owner, "{names:?}");
+            assert_eq!(&record[owner.len() + 10..record.len() - 20], written, "{names:?}");
+            let message = Message::from_vec(&out[..length]).unwrap();
+            assert_eq!(message.authorities[0].record_type(), RecordType::SOA);
+        }
     }
 
     #[test]

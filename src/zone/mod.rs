@@ -7,6 +7,7 @@
 //! written straight into the reply in 0.2 to 0.8 µs; an operator's zone is answered through hickory-server in 1.5 to 5 µs, two CNAMEs
 //! followed at the upper end (test profile).
 
+mod append;
 mod authority;
 mod config;
 mod error;
@@ -17,7 +18,8 @@ mod special;
 
 use std::collections::HashSet;
 
-pub use config::{Config, ZoneConfig};
+pub use append::Appended;
+pub use config::{Config, SpecialConfig, ZoneConfig};
 pub use error::ZoneError;
 
 use crate::name::{NameKey, NameRef};
@@ -96,11 +98,11 @@ impl Zones {
         }
         // Of two places for one apex the later stays, so the operator's word comes last.
         let mut places: Vec<(NameKey, Place)> = Vec::new();
-        if config.special_names {
-            places.extend(special::keys().map(|(key, special)| (key, Place::Special(special))));
-            places.extend(
-                config.special_names_forwarded.iter().filter_map(|name| Some((name.key().ok()?, Place::Forwarded))),
-            );
+        places.extend(special::keys(&config.special_names).map(|(key, special)| (key, Place::Special(special))));
+        // Where no special name is answered there is none to leave out.
+        if !places.is_empty() {
+            let forwarded = config.special_names.forwarded.iter();
+            places.extend(forwarded.filter_map(|name| Some((name.key().ok()?, Place::Forwarded))));
         }
         let mut seen = HashSet::new();
         let mut authorities = Vec::new();

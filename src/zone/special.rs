@@ -12,8 +12,8 @@ use hickory_proto::rr::rdata::{NS, PTR as Ptr, SOA};
 use hickory_proto::rr::{Name as HickoryName, RData, RecordSet};
 use hickory_proto::serialize::binary::BinDecodable;
 
-use super::ZoneAnswer;
 use super::places::Answer;
+use super::{SpecialConfig, ZoneAnswer};
 use crate::name::{Name, NameKey, NameRef};
 use crate::wire::{CLASS_IN, HEADER_OCTETS, Owner, Query, Rcode, ReplyFlags, Writer, rtype};
 
@@ -43,6 +43,8 @@ pub(super) enum Special {
     Loopback6,
     /// Empty, but `_dns` exists and has nothing (RFC 9462 §6.4).
     Resolver,
+    /// Nothing exists, the name itself neither, though it does elsewhere: a client that finds it missing keeps to this resolver.
+    Denied,
 }
 
 /// What a special zone has for a name and a type.
@@ -93,23 +95,39 @@ const NAMES: &[(&str, Special)] = &[
     ("8.b.d.0.1.0.0.2.ip6.arpa", Special::Empty),
 ];
 
-/// Every special name's key and rules.
-pub(super) fn keys() -> impl Iterator<Item = (NameKey, Special)> {
-    // RFC 6303 §4.1: 172.16.0.0/12. RFC 7793 §2: the shared address space, 100.64.0.0/10.
-    let private = (16..=31).map(|octet| format!("{octet}.172.in-addr.arpa"));
-    let shared = (64..=127).map(|octet| format!("{octet}.100.in-addr.arpa"));
-    let numbered = private.chain(shared).map(|text| (text, Special::Empty));
-    let named = NAMES.iter().map(|&(text, special)| (text.to_owned(), special));
-    named.chain(numbered).filter_map(|(text, special)| {
+/// The name by which Firefox asks whether to turn on DNS over HTTPS by itself. Any negative answer says no; Mozilla's own description names
+/// NXDOMAIN first.
+const APPLICATION_DNS: &[&str] = &["use-application-dns.net"];
+/// The names without which Apple's devices do not use iCloud Private Relay. Apple asks network operators for NXDOMAIN, or for NOERROR without
+/// an answer, and for neither silence nor an address that leads nowhere.
+const PRIVATE_RELAY: &[&str] = &["mask.icloud.com", "mask-h2.icloud.com"];
+
+/// Every special name that is to be answered: its key and its rules.
+pub(super) fn keys(config: &SpecialConfig) -> impl Iterator<Item = (NameKey, Special)> {
+    let denied = [(config.block_application_dns, APPLICATION_DNS), (config.block_private_relay, PRIVATE_RELAY)];
+    let denied = denied.into_iter().filter(|(is_denied, _)| *is_denied).flat_map(|(_, names)| names);
+    let denied = denied.map(|&text| (text.to_owned(), Special::Denied));
+    let reserved = config.enabled.then(reserved).into_iter().flatten();
+    denied.chain(reserved).filter_map(|(text, special)| {
         let key = Name::from_text(text.as_bytes()).ok()?.key().ok()?;
         Some((key, special))
     })
 }
 
+/// The special names of the RFCs.
+fn reserved() -> impl Iterator<Item = (String, Special)> {
+    // RFC 6303 §4.1: 172.16.0.0/12. RFC 7793 §2: the shared address space, 100.64.0.0/10.
+    let private = (16..=31).map(|octet| format!("{octet}.172.in-addr.arpa"));
+    let shared = (64..=127).map(|octet| format!("{octet}.100.in-addr.arpa"));
+    let numbered = private.chain(shared).map(|text| (text, Special::Empty));
+    let named = NAMES.iter().map(|&(text, special)| (text.to_owned(), special));
+    named.chain(numbered)
+}
+
 impl Special {
-    /// Whether the public DNS delegates the name, unsigned, so that a validator needs its parent's word on the DS.
+    /// Whether the public DNS has the name, so that a validator needs its parent's word on the DS.
     pub(super) const fn publicly_delegated(self) -> bool {
-        matches!(self, Self::Empty | Self::Loopback4 | Self::Loopback6)
+        matches!(self, Self::Empty | Self::Loopback4 | Self::Loopback6 | Self::Denied)
     }
 
     /// The one name in the zone that exists besides its apex: labels below the apex, from the apex down.
@@ -117,7 +135,7 @@ impl Special {
         match self {
             Self::Loopback4 => &[b"\x010", b"\x010", b"\x011"],
             Self::Resolver => &[b"\x04_dns"],
-            Self::Localhost | Self::Nowhere | Self::Empty | Self::Loopback6 => &[],
+            Self::Localhost | Self::Nowhere | Self::Denied | Self::Empty | Self::Loopback6 => &[],
         }
     }
 
@@ -128,13 +146,13 @@ impl Special {
         let on_path = labels.all(|label| path.next().is_some_and(|node| node.eq_ignore_ascii_case(label)));
         let exists = match self {
             Self::Localhost => true,
-            Self::Nowhere => false,
+            Self::Nowhere | Self::Denied => false,
             Self::Empty | Self::Loopback4 | Self::Loopback6 | Self::Resolver => on_path,
         };
         let at_apex = name.labels() == apex_labels;
         let at_node = on_path && path.next().is_none();
         let has = match (rtype, self) {
-            (_, Self::Nowhere) => Has::Nothing,
+            (_, Self::Nowhere | Self::Denied) => Has::Nothing,
             (rtype::A, Self::Localhost) => Has::Address4,
             (rtype::AAAA, Self::Localhost) => Has::Address6,
             (PTR, Self::Loopback4 | Self::Loopback6) if at_node => Has::Pointer,
@@ -260,7 +278,7 @@ mod tests {
 
     #[test]
     fn every_special_name_is_a_name_once() {
-        let mut seen: Vec<_> = keys().map(|(key, _)| key.as_bytes().to_vec()).collect();
+        let mut seen: Vec<_> = keys(&SpecialConfig::default()).map(|(key, _)| key.as_bytes().to_vec()).collect();
         assert_eq!(seen.len(), NAMES.len() + 16 + 64);
         seen.sort();
         seen.dedup();

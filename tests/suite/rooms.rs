@@ -24,7 +24,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
 ];
 
 /// Rooms and files without a clock, a socket, randomness of their own, waiting or logging.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "name/",
     "wire/",
     "index/",
@@ -32,8 +32,9 @@ const PURE: [&str; 12] = [
     "cache/",
     "forward/",
     "server/respond.rs",
-    "server/sink.rs",
+    "server/sink/",
     "server/access.rs",
+    "server/chain/",
     "server/client.rs",
     "server/networks.rs",
     "server/proxy.rs",

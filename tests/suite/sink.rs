@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 
-use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::RecordType;
+use hickory_proto::op::{Edns, Message, ResponseCode};
+use hickory_proto::rr::rdata::SOA;
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 
-use crate::harness::{Ask, BOTH, House, Plan, Upstream, Via, eventually};
+use crate::harness::upstream::{Asked, Step};
+use crate::harness::{Ask, BOTH, House, Plan, Reply, Upstream, Via, eventually};
 
 #[test]
 fn every_action_for_every_type() {
@@ -339,4 +341,159 @@ fn a_name_listed_while_it_is_in_flight_is_sunk() {
         assert!(client.receive().is_sunk(), "{via:?}");
     }
     eventually("all that was sent is settled", || house.metric("cenote_in_flight") == 0);
+}
+
+/// What the server of the zone `test` says of any name.
+fn nobody(asked: &Asked) -> Step {
+    let query = Message::from_vec(&asked.octets).unwrap();
+    let mut reply = Message::response(query.metadata.id, query.metadata.op_code);
+    reply.metadata.recursion_desired = true;
+    reply.metadata.recursion_available = true;
+    reply.metadata.response_code = ResponseCode::NXDomain;
+    reply.add_query(query.queries[0].clone());
+    let name = |text: &str| Name::from_ascii(text).unwrap();
+    let soa = SOA::new(name("ns.nic.test."), name("hostmaster.nic.test."), 2_026_112_601, 1800, 900, 604_800, 300);
+    reply.add_authority(Record::from_rdata(name("test."), 300, RData::SOA(soa)));
+    if query.edns.is_some() {
+        reply.set_edns(Edns::new());
+    }
+    Step::Send(vec![reply.to_vec().unwrap()])
+}
+
+#[test]
+fn a_sunk_name_looks_like_any_that_is_not_there() {
+    let upstream = Upstream::with(nobody);
+    let plan = Plan::new().upstreams(&[&upstream]).feed_with("ads", "evil.test\n=a.ours.test\n", "action = 'nxdomain'");
+    let soa = "soa = 'ns.nic.test hostmaster.nic.test 2026112601 1800 900 604800 300'";
+    let plan = plan.key("sinkhole", soa).key("sinkhole", "soa-owner = 'zone'").key("sinkhole", "ede-code = 0");
+    // An upstream whose answers are kept has its TTLs counted down; letters are the client's in one reply and the server's in the other.
+    let plan = plan.key("cache", "size-mb = 0").key("upstream", "randomize-case = false");
+    let house = plan.key("sinkhole", "ttl-secs = 300").start();
+    let shapes: [fn(Ask) -> Ask; 5] = [
+        |ask| ask,
+        |ask| ask.edns(1232),
+        Ask::dnssec_ok,
+        Ask::ad,
+        |ask| ask.edns(512).with(|message| message.metadata.checking_disabled = true),
+    ];
+    for (sunk, real) in
+        [("evil.test", "good.test"), ("www.Evil.test", "www.Good.test"), ("a.b.evil.test", "a.b.good.test")]
+    {
+        for (qtype, via) in
+            ["A", "AAAA", "MX", "HTTPS", "TXT", "DS"].iter().flat_map(|qtype| BOTH.map(|via| (qtype, via)))
+        {
+            for shape in shapes {
+                let octets = |name: &str| {
+                    let ask = shape(Ask::new(name, qtype)).with(|message| message.metadata.id = 7);
+                    house.ask(via, &ask).octets
+                };
+                let (got, want) = (octets(sunk), octets(real));
+                let letters = 12..12 + sunk.len() + 1;
+                assert_eq!(got[..letters.start], want[..letters.start], "{sunk} {qtype} {via:?}: the header");
+                assert_eq!(got[letters.end..], want[letters.end..], "{sunk} {qtype} {via:?}: all behind the name");
+            }
+        }
+    }
+    assert_eq!(house.metric("cenote_feed_hits_total{feed=\"ads\",action=\"nxdomain\"}"), 180);
+}
+
+#[test]
+fn the_zone_a_negative_answer_comes_from_is_told_by_the_entry() {
+    let upstream = Upstream::start();
+    let rpz =
+        "@ SOA . . 1 60 60 60 60\n$TTL 60\n*.below.rpz.test CNAME .\nat.rpz.test CNAME .\nnone.rpz.test CNAME *.\n";
+    let plan = Plan::new().upstreams(&[&upstream]).key("sinkhole", "soa-owner = 'zone'").key("sinkhole", "cname = ''");
+    let plan = plan.feed_with("rpz", rpz, "format = 'rpz'").feed_with(
+        "top",
+        "zip\n",
+        "format = 'plain'\ntrust-suffixes = true\naction = 'nxdomain'",
+    );
+    let plan = plan.feed_with("ads", "deep.ads.test\nads.test\n", "action = 'nodata'").feed_with(
+        "named",
+        "named.test\n",
+        "action = 'nxdomain'\nsinkhole = { soa-owner = 'name' }",
+    );
+    let plan = plan.tenant("acme", "networks = ['127.0.0.9/32']\ndeny = ['own.test']\naction = 'nxdomain'");
+    let house = plan.start();
+    let owner = |reply: Reply| {
+        let soa = reply.message.authorities.first().unwrap_or_else(|| panic!("no SOA: {reply:?}"));
+        (reply.rcode(), soa.name.to_string())
+    };
+    let (nx, no) = (ResponseCode::NXDomain, ResponseCode::NoError);
+    for (name, want) in [
+        // What is listed is not there, so the zone is above it; what is below the entry is below that.
+        ("at.rpz.test", (nx, "rpz.test.")),
+        ("x.y.below.rpz.test", (nx, "below.rpz.test.")),
+        ("www.zip", (nx, ".")),
+        // What is listed is there and has no such record: it is the zone.
+        ("none.rpz.test", (no, "none.rpz.test.")),
+        ("www.ads.test", (no, "ads.test.")),
+        // An entry below one that covers it is none.
+        ("x.deep.ads.test", (no, "ads.test.")),
+        ("a.named.test", (nx, "a.named.test.")),
+        // An answer that leads to it: the entry is no zone of the name asked.
+        ("alias-at-rpz-test.fine.test", (nx, "fine.test.")),
+    ] {
+        let (rcode, zone) = owner(house.a(name));
+        assert_eq!((rcode, zone.as_str()), want, "{name}");
+    }
+    assert_eq!(owner(house.a_from("127.0.0.9", "x.own.test")), (nx, "test.".to_owned()), "a tenant's own name");
+}
+
+#[test]
+fn no_extended_error_by_setting() {
+    let upstream = Upstream::start();
+    let plan = Plan::new().upstreams(&[&upstream]).key("sinkhole", "ede-code = 0").feed("ads", "ads.test\n");
+    let plan = plan.feed_with("told", "told.test\n", "sinkhole = { ede-code = 17, ede-text = 'why' }");
+    let house = plan.tenant("acme", "networks = ['127.0.0.9/32']\nsinkhole = { ede-code = 15 }").start();
+    let ede = |client: &str, name: &str, qtype: &str| {
+        house.client_at(client, Via::Udp).ask(&Ask::new(name, qtype).edns(1232)).ede()
+    };
+    for qtype in ["A", "MX"] {
+        assert_eq!(ede("127.0.0.1", "ads.test", qtype), None);
+        assert_eq!(ede("127.0.0.1", "told.test", qtype), Some((17, "why".to_owned())));
+        assert_eq!(ede("127.0.0.9", "ads.test", qtype), Some((15, String::new())));
+    }
+    // An OPT all the same, without options.
+    let reply = house.ask(Via::Udp, &Ask::a("ads.test").edns(1232));
+    assert!(reply.octets.ends_with(&[0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]), "{reply:?}");
+}
+
+#[test]
+fn mail_to_a_sunk_name_fails_at_once_by_setting() {
+    let upstream = Upstream::start();
+    let plan = Plan::new().upstreams(&[&upstream]).key("sinkhole", "null-mx = true").feed("ads", "ads.test\n");
+    let plan = plan
+        .feed_with("off", "off.test\n", "sinkhole = { null-mx = false }")
+        .feed_with("walled", "walled.test\n", "sinkhole = { cname = 'garden.example', ttl-secs = 5 }")
+        .feed_with("nx", "nx.test\n", "action = 'nxdomain'")
+        .feed_with("none", "none.test\n", "action = 'nodata'")
+        .feed_with(
+            "rpz",
+            "@ SOA . . 1 60 60 60 60\n$TTL 60\nown.test MX 5 mail.own.test.\na.test A 192.0.2.1\n",
+            "format = 'rpz'",
+        );
+    let house = plan.tenant("acme", "networks = ['127.0.0.9/32']\nsinkhole = { null-mx = false }").start();
+    for (name, mx) in [
+        ("www.ads.test", Some(("0 .", 30))),
+        ("off.test", None),
+        ("walled.test", Some(("0 .", 5))),
+        ("nx.test", None),
+        ("none.test", None),
+        // An entry's own records are all it has.
+        ("own.test", Some(("5 mail.own.test.", 60))),
+        ("a.test", None),
+        ("alias-ads-test.fine.test", Some(("0 .", 30))),
+    ] {
+        for via in BOTH {
+            let reply = house.ask(via, &Ask::new(name, "MX").edns(1232));
+            let got: Vec<_> =
+                reply.message.answers.iter().map(|record| (record.data.to_string(), record.ttl)).collect();
+            assert_eq!(got, mx.map(|(data, ttl)| (data.to_owned(), ttl)).into_iter().collect::<Vec<_>>(), "{name}");
+            assert_eq!(reply.message.authorities.len(), usize::from(mx.is_none()), "{name} {reply:?}");
+        }
+    }
+    assert!(house.a("ads.test").is_sunk(), "and nothing else is different");
+    let reply = house.client_at("127.0.0.9", Via::Udp).ask(&Ask::new("ads.test", "MX"));
+    assert_eq!((reply.message.answers.len(), reply.message.authorities.len()), (0, 1));
 }

@@ -52,6 +52,12 @@ fn zones_with(folder: &Path, others: &[(&str, &str)], config: Config) -> Result<
     Zones::build(&config)
 }
 
+/// Settings by which these special names are forwarded.
+fn forwarding(names: &[&str]) -> Config {
+    let forwarded = names.iter().map(|text| name(text)).collect();
+    Config { special_names: SpecialConfig { forwarded, ..SpecialConfig::default() }, ..Config::default() }
+}
+
 fn zones() -> Zones {
     zones_with(tempfile::tempdir().unwrap().path(), &[], Config::default()).unwrap()
 }
@@ -294,7 +300,7 @@ fn special_names_are_answered_as_their_rfcs_say() {
 fn who_covers_what() {
     let folder = tempfile::tempdir().unwrap();
     let zone = "$TTL 1\n@ SOA n h 1 2 3 4 5\n";
-    let config = Config { special_names_forwarded: vec![name("d.f.ip6.arpa"), name("onion")], ..Config::default() };
+    let config = forwarding(&["d.f.ip6.arpa", "onion"]);
     let others =
         [("7.10.in-addr.arpa", zone), ("home.arpa", zone), ("sub.corp.example", zone), ("arpa.localhost", zone)];
     let zones = zones_with(folder.path(), &others, config).unwrap();
@@ -327,7 +333,11 @@ fn who_covers_what() {
         assert_eq!(got, want, "{qname} type {qtype}");
     }
     assert_eq!(zones.operator_zones(), 5);
-    let none = Zones::build(&Config { special_names: false, ..Config::default() }).unwrap();
+    let none = Zones::build(&Config {
+        special_names: SpecialConfig { enabled: false, ..SpecialConfig::default() },
+        ..Config::default()
+    })
+    .unwrap();
     assert!(none.covers(&name("localhost").view().unwrap(), 1).is_none());
 }
 

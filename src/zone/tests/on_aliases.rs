@@ -63,7 +63,7 @@ fn alias_zones() -> Zones {
     let folder = tempfile::tempdir().unwrap();
     let child = "$TTL 300\n@ SOA n h 1 2 3 4 5\nwww A 192.0.2.21\n";
     let others = [("a.example", A), ("b.example", B), ("child.a.example", child)];
-    let config = Config { special_names_forwarded: vec![name("d.f.ip6.arpa")], ..Config::default() };
+    let config = forwarding(&["d.f.ip6.arpa"]);
     zones_with(folder.path(), &others, config).unwrap()
 }
 
