@@ -165,6 +165,9 @@ pub struct FeedSummary {
     pub pinned: bool,
     /// Loads that were refused since the start, by rule.
     pub refused_updates: Vec<(String, u64)>,
+    /// Why the last one was, while it is stale.
+    #[serde(default)]
+    pub refused_because: Option<String>,
 }
 
 /// How a feed differs from what it was, or would be.

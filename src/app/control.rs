@@ -1,5 +1,6 @@
 //! What the admin socket can have done.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,10 +11,13 @@ use super::tasks::{Answer, ReloadError, Reloaded, Task};
 use crate::admin::{self, Asker, Explanation, Fault, FeedDifferences, FeedSummary, GenerationSummary, Reply, Status};
 use crate::feed::KeptGeneration;
 use crate::index::Change;
-use crate::metrics::{FeedFigures, Metrics};
+use crate::metrics::{FeedFigures, Metrics, RULES};
 use crate::name::Name;
 use crate::policy::Live;
 use crate::server::Rules;
+
+/// Why the last update of a feed was refused, by the feed's name, of those whose last one was.
+pub(super) type Refusals = Mutex<BTreeMap<String, String>>;
 
 /// The server, as the admin socket sees it.
 pub(super) struct Control {
@@ -23,6 +27,8 @@ pub(super) struct Control {
     pub(super) metrics: Arc<Metrics>,
     /// The addresses listened on, by place, ports as bound.
     pub(super) listen: Vec<SocketAddr>,
+    /// Why feeds are stale.
+    pub(super) refusals: Arc<Refusals>,
     /// The publisher's queue.
     pub(super) tasks: Mutex<Sender<Task>>,
 }
@@ -30,15 +36,21 @@ pub(super) struct Control {
 impl Control {
     /// Every feed in force.
     fn feeds(&self) -> Vec<FeedSummary> {
+        let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let updates = |feed: &FeedFigures| {
+            let by_rule = RULES.into_iter().zip(feed.refused_updates).filter(|&(_, loads)| loads > 0);
+            by_rule.map(|(rule, loads)| (rule.to_owned(), loads)).collect()
+        };
         let summary = |feed: FeedFigures| FeedSummary {
             refused_lines: feed.refused.iter().map(|(_, lines)| lines).sum(),
+            refused_updates: updates(&feed),
+            refused_because: refusals.get(&feed.name).cloned(),
             name: feed.name,
             entries: feed.entries,
             loaded_at_secs: feed.loaded_at_secs,
             stale: feed.stale,
             format: feed.format.to_owned(),
             pinned: feed.pinned,
-            refused_updates: feed.refused_updates.iter().map(|&(rule, loads)| (rule.to_owned(), loads)).collect(),
         };
         self.metrics.gauges().feeds.into_iter().map(summary).collect()
     }

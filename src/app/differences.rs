@@ -5,11 +5,10 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::loading::{Fresh, Next, previous, read_one};
+use super::loading::{Next, previous, read_one};
 use super::publisher::Publisher;
 use super::tasks::ReloadError;
 use super::{FeedError, FeedSet, FeedTrouble};
-use crate::feed::gate;
 use crate::index::{Change, FeedId, Kept, Side, Sorted, Subject, changes};
 use crate::name::Name;
 
@@ -60,10 +59,10 @@ impl Publisher {
         let config = self.settings.feeds.iter().find(|config| config.name == name).ok_or_else(no_such_feed)?;
         let trouble = |error: FeedError| ReloadError::Feeds(vec![FeedTrouble { name: name.to_owned(), error }]);
         let place = FeedId::new(0).ok_or_else(no_such_feed)?;
-        let Fresh { next, load, .. } = read_one(place, config, &mut |_, _, _| ()).map_err(trouble)?;
-        let refused =
-            gate(&config.gate, previous(config, state, &now), load, false).err().map(|error| error.to_string());
-        Ok(Differences { refused, ..compare(&now, &next, named)? })
+        let fresh = read_one(place, config, &mut |_, _, _| ()).map_err(trouble)?;
+        let found = compare(&now, &fresh.next, named)?;
+        let refused = fresh.pass(config, previous(config, state, &now), false).err().map(|error| error.to_string());
+        Ok(Differences { refused, ..found })
     }
 }
 

@@ -44,9 +44,12 @@ impl FeedSet {
         self.states.iter().filter_map(FeedState::begins).min()
     }
 
-    /// The feeds for which that has come, `now_secs` after 1970.
+    /// The feeds for which that has come, `now_secs` after 1970, and those that were read by a clock that was set back since: what ended or began
+    /// by it is not told by their entries.
     pub(super) fn begun(&self, now_secs: u64) -> Vec<String> {
-        let begun = |state: &&FeedState| state.begins().is_some_and(|begins| begins.has_come(now_secs));
+        let begun = |state: &&FeedState| {
+            state.begins().is_some_and(|begins| begins.has_come(now_secs)) || state.was_read_ahead(now_secs)
+        };
         self.states.iter().filter(begun).map(|state| state.name.clone()).collect()
     }
 
@@ -54,6 +57,7 @@ impl FeedSet {
     pub(super) fn forget_begun(&mut self, now_secs: u64) {
         for state in &mut self.states {
             state.begins = state.begins.filter(|begins| !begins.has_come(now_secs));
+            state.figures.loaded_at_secs = state.figures.loaded_at_secs.min(now_secs);
         }
     }
 

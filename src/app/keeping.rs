@@ -45,8 +45,9 @@ impl Publisher {
             }
         };
         let mut notes = Vec::new();
-        if !store.is_writable() {
-            notes.push(format!("nothing is kept: {}: cannot be written", folder.display()));
+        if let Some(why) = store.unwritable() {
+            self.keeping.failures += 1;
+            notes.push(format!("nothing is kept: {}: cannot be written: {why}", folder.display()));
         }
         let (kept, passed_over) = store.newest();
         notes.extend(passed_over.iter().map(|error| format!("passed over: {}", super::chain(error))));
@@ -78,7 +79,8 @@ impl Publisher {
     /// Keeps what is in force by one of the store's ways, after so many tries that failed.
     fn keep_by(&mut self, save: Save, tries: u32) -> Option<String> {
         let (feeds, parts) = self.feeds.as_ref()?.kept();
-        let store = self.store.as_mut()?;
+        // That nothing can be is told at the start.
+        let store = self.store.as_mut().filter(|store| store.is_writable())?;
         let kept = save(store, self.generation, now_secs(), feeds, parts);
         let note = match kept {
             Ok(()) => {
@@ -103,7 +105,7 @@ impl Publisher {
             return None;
         }
         let (feeds, _) = self.feeds.as_ref()?.kept();
-        let error = self.store.as_mut()?.restate(feeds).err()?;
+        let error = self.store.as_mut().filter(|store| store.is_writable())?.restate(feeds).err()?;
         self.keeping.failures += 1;
         Some(format!("that feeds were read is not kept: {}", super::chain(&error)))
     }
@@ -112,8 +114,12 @@ impl Publisher {
     pub(super) fn generations(&self) -> Result<Generations, ReloadError> {
         let store = self.store.as_ref().ok_or(ReloadError::NoStore)?;
         let enforced = self.enforced();
-        let is_kept = enforced != 0 && self.keeping.again.is_none();
-        let in_force = if is_kept { self.keeping.generation } else { 0 };
+        let in_force = if self.is_kept() { self.keeping.generation } else { 0 };
         Ok(Generations { kept: store.list(), in_force, enforced })
+    }
+
+    /// Whether what is enforced is kept.
+    pub(super) fn is_kept(&self) -> bool {
+        self.enforced() != 0 && self.store.as_ref().is_some_and(Store::is_writable) && self.keeping.again.is_none()
     }
 }

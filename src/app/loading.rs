@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::assemble::assemble;
 use super::content::survey;
 use super::feeds::FeedSet;
-use super::standing::{FeedState, Tier};
+use super::standing::{FeedState, Tier, is_set_back};
 use crate::feed::{
     self, GateError, Load, LoadError, Loaded, Previous, Report, Rule, Source, Stat, gate, weigh_artifact,
 };
@@ -24,8 +24,18 @@ pub enum FeedError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The gate refused it.
-    #[error(transparent)]
-    Gate(#[from] GateError),
+    #[error("{error}{}", told(.refusals.as_deref()))]
+    Gate {
+        /// By which rule.
+        error: GateError,
+        /// Why its lines were refused, if that may be why.
+        refusals: Option<String>,
+    },
+}
+
+/// What follows the gate's own words.
+fn told(refusals: Option<&str>) -> String {
+    refusals.map_or_else(String::new, |refusals| format!("; refused: {refusals}"))
 }
 
 impl FeedError {
@@ -33,9 +43,13 @@ impl FeedError {
     #[must_use]
     pub const fn rule(&self) -> Rule {
         match self {
-            Self::Load(LoadError::NoUsableEntry { .. }) => Rule::Empty,
-            Self::Load(_) | Self::Open(_) => Rule::Unreadable,
-            Self::Gate(error) => error.rule(),
+            Self::Load(error) => error.rule(),
+            Self::Open(OpenError::Io(_)) => Rule::Unreadable,
+            Self::Open(OpenError::TooLarge(_)) => Rule::TooLarge,
+            Self::Open(OpenError::Checksum { .. } | OpenError::Section(_)) => Rule::Damaged,
+            // Another version's, or no whole artifact.
+            Self::Open(_) => Rule::Foreign,
+            Self::Gate { error, .. } => error.rule(),
         }
     }
 }
@@ -56,9 +70,14 @@ pub struct FeedTrouble {
 pub enum Wanted<'w> {
     /// None: what is in force, or kept, is taken as it is.
     Nothing,
-    /// Those whose file or settings changed, those in which an indicator begins to count, and those that failed.
+    /// All, whatever their files look like.
+    All,
+    /// Those whose file or settings changed, those in which an indicator begins to count, those that were read by a clock that was set back
+    /// since, and those that failed.
     Changed,
-    /// Of these, those that [`Changed`](Self::Changed) would read; with `force` all of these, and their sizes are taken as meant.
+    /// Of these, those that [`Changed`](Self::Changed) would read.
+    ChangedOf(&'w [String]),
+    /// These, whatever their files look like; pinned ones, which stay, among none of all this.
     These {
         /// The operator's names for them.
         names: &'w [String],
@@ -70,18 +89,22 @@ pub enum Wanted<'w> {
 impl Wanted<'_> {
     /// Whether the feed is to be read, and whether by force.
     fn wants(&self, config: &feed::Config, old: Option<&FeedState>, stat: Option<&Stat>) -> (bool, bool) {
-        let begun = |old: &FeedState| old.begins.is_some_and(|begins| begins.has_come(now_secs()));
+        let now_secs = now_secs();
+        let begun = |old: &FeedState| old.begins.is_some_and(|begins| begins.has_come(now_secs));
         let changed = |old: &FeedState| {
-            old.fingerprint != config.fingerprint() || old.stat.as_ref() != stat || old.figures.stale || begun(old)
+            old.fingerprint != config.fingerprint()
+                || old.stat.as_ref() != stat
+                || old.figures.stale
+                || begun(old)
+                || is_set_back(old.figures.loaded_at_secs, now_secs)
         };
         match (self, old) {
             (Self::Nothing, _) => (false, false),
             (_, Some(old)) if old.figures.pinned => (false, false),
-            (Self::These { names, force }, old) if names.contains(&config.name) => {
-                (*force || old.is_none_or(changed), *force)
-            }
-            (Self::These { .. }, _) => (false, false),
-            (Self::Changed, old) => (old.is_none_or(changed), false),
+            (Self::All, _) => (true, false),
+            (Self::These { names, force }, _) => (names.contains(&config.name), *force),
+            (Self::ChangedOf(names), _) if !names.contains(&config.name) => (false, false),
+            (Self::ChangedOf(_) | Self::Changed, old) => (old.is_none_or(changed), false),
         }
     }
 }
@@ -162,8 +185,7 @@ fn load_one(
     progress: Progress<'_>,
 ) -> (FeedState, Next, Option<FeedError>) {
     let previous = old.as_ref().and_then(|(state, next)| previous(config, state, next));
-    let read = read_one(id, config, progress)
-        .and_then(|fresh| Ok(gate(&config.gate, previous, fresh.load, force).map(|()| fresh)?));
+    let read = read_one(id, config, progress).and_then(|fresh| fresh.pass(config, previous, force));
     match read {
         Ok(Fresh { next, load: Load { entries, .. }, report }) => {
             let (content, tally) = survey(&next);
@@ -181,6 +203,7 @@ fn load_one(
                 report.iter().flat_map(Report::refusals).map(|(why, lines)| (why.label(), lines)).collect();
             state.figures.loaded_at_secs = now_secs();
             state.figures.stale = false;
+            state.refused_because = None;
             state.begins = report.as_ref().and_then(|report| report.next_valid_from).map(Until::from_secs);
             state.guard = Some(Arc::clone(&config.terms.guard));
             state.report = report;
@@ -190,8 +213,7 @@ fn load_one(
         }
         Err(error) => {
             let (mut state, next) = keep(config, old);
-            state.figures.stale = true;
-            state.count_refusal(error.rule());
+            state.refuse(error.rule(), super::chain(&error));
             (state, next, Some(error))
         }
     }
@@ -227,6 +249,27 @@ pub(super) struct Fresh {
     pub(super) load: Load,
     /// How its lines fell; of an artifact nothing is known.
     report: Option<Report>,
+}
+
+impl Fresh {
+    /// Passes the gate.
+    ///
+    /// # Errors
+    /// [`FeedError::Gate`].
+    pub(super) fn pass(
+        self,
+        config: &feed::Config,
+        previous: Option<Previous>,
+        force: bool,
+    ) -> Result<Self, FeedError> {
+        match gate(&config.gate, previous, self.load, force) {
+            Ok(()) => Ok(self),
+            Err(error) => {
+                let report = self.report.filter(|report| error.turns_on_lines() && report.refused_total() > 0);
+                Err(FeedError::Gate { error, refusals: report.map(|report| report.refusals_told()) })
+            }
+        }
+    }
 }
 
 /// Reads one feed.
@@ -384,7 +427,7 @@ mod tests {
 
         let tried = |set: &FeedSet| {
             let names = ["f".to_owned()];
-            let wanted = Wanted::These { names: &names, force: false };
+            let wanted = Wanted::ChangedOf(&names);
             load_feeds(std::slice::from_ref(&plain), Some(set), wanted, &mut |_, _, _| ()).unwrap().tried.len()
         };
         assert_eq!(tried(&set), 0, "nothing changed");
@@ -397,6 +440,59 @@ mod tests {
         let (states, parts) = set.kept();
         let kept = FeedSet::from_kept(feed::Kept { generation: 1, feeds: states, parts });
         assert_eq!((tried(&kept), kept.begun(now_secs()).len()), (1, 1));
+    }
+
+    #[test]
+    fn a_feed_that_was_read_by_a_wrong_clock_is_read_again_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        fs::write(&path, bundle(&[("a.test", "")])).unwrap();
+        let plain = config(&path);
+        let (mut set, _) = load(&plain, None);
+        let now_secs = now_secs();
+        let tried = |set: &FeedSet| {
+            let configs = std::slice::from_ref(&plain);
+            load_feeds(configs, Some(set), Wanted::Changed, &mut |_, _, _| ()).unwrap().tried.len()
+        };
+        for (ahead_secs, due) in [(0, 0), (30, 0), (3600, 1)] {
+            set.states[0].figures.loaded_at_secs = now_secs + ahead_secs;
+            assert_eq!((set.begun(now_secs).len(), tried(&set)), (due, due), "{ahead_secs}");
+        }
+        for (stale, pinned) in [(true, false), (false, true)] {
+            let figures = &mut set.states[0].figures;
+            (figures.stale, figures.pinned) = (stale, pinned);
+            assert!(set.begun(now_secs).is_empty(), "it has times of its own, or none");
+        }
+        set.forget_begun(now_secs);
+        assert_eq!(set.states[0].figures.loaded_at_secs, now_secs);
+    }
+
+    #[test]
+    fn who_asks_says_what_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        fs::write(&path, "a.test\n").unwrap();
+        let plain = config(&path);
+        let (mut set, _) = load(&plain, None);
+        let (own, others) = (["f".to_owned()], ["g".to_owned()]);
+        let these = |force| Wanted::These { names: &own, force };
+        let wanted =
+            [Wanted::Nothing, Wanted::Changed, Wanted::ChangedOf(&own), Wanted::All, these(false), these(true)];
+        for (pinned, reads) in [(false, [0, 0, 0, 1, 1, 1]), (true, [0; 6])] {
+            set.states[0].figures.pinned = pinned;
+            for (wanted, reads) in wanted.into_iter().zip(reads) {
+                let configs = std::slice::from_ref(&plain);
+                let loaded = load_feeds(configs, Some(&set), wanted, &mut |_, _, _| ()).unwrap();
+                assert_eq!(loaded.tried.len(), reads, "{wanted:?} {pinned}");
+                assert!(loaded.set.says_the_same(&set), "what says the same is not built again");
+            }
+        }
+        set.states[0].figures.pinned = false;
+        fs::write(&path, "a.test\nb.test\n").unwrap();
+        for (wanted, reads) in [(Wanted::ChangedOf(&others), 0), (Wanted::ChangedOf(&own), 1), (Wanted::Changed, 1)] {
+            let loaded = load_feeds(std::slice::from_ref(&plain), Some(&set), wanted, &mut |_, _, _| ()).unwrap();
+            assert_eq!(loaded.tried.len(), reads, "{wanted:?}");
+        }
     }
 
     #[test]

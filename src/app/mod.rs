@@ -115,7 +115,7 @@ pub fn harden() -> Result<(), StartError> {
 pub fn explain_offline(settings: &Settings, name: &Name, asker: Asker) -> Result<Explanation, StartError> {
     let listener = explain::place(&settings.server.listen, asker)?;
     let LoadedFeeds { set: feeds, troubles, .. } =
-        load_feeds(&settings.feeds, None, Wanted::Changed, &mut |_, _, _| ()).map_err(ReloadError::Build)?;
+        load_feeds(&settings.feeds, None, Wanted::All, &mut |_, _, _| ()).map_err(ReloadError::Build)?;
     if !troubles.is_empty() {
         return Err(ReloadError::Feeds(troubles).into());
     }
@@ -133,7 +133,7 @@ pub fn check(settings: &Settings, progress: Progress<'_>) -> Result<FeedSet, Vec
     let mut faults: Vec<Box<dyn error::Error + Send + Sync>> = Vec::new();
     let zones = Zones::build(&settings.zones).err().unwrap_or_default();
     faults.extend(zones.into_iter().map(Into::into));
-    let loaded: Result<_, BuildError> = load_feeds(&settings.feeds, None, Wanted::Changed, progress);
+    let loaded: Result<_, BuildError> = load_feeds(&settings.feeds, None, Wanted::All, progress);
     match loaded {
         Ok(loaded) if loaded.troubles.is_empty() && faults.is_empty() => return Ok(loaded.set),
         Ok(LoadedFeeds { troubles, .. }) => faults.extend(troubles.into_iter().map(Into::into)),

@@ -5,18 +5,20 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
+use super::control::Refusals;
 use super::feeds::FeedSet;
 use super::generation::{self, Accounts};
 use super::keeping::Keeping;
 use super::loading::{LoadedFeeds, Progress, Wanted, load_feeds, now_secs};
 use super::merging::Merging;
+use super::standing::{FeedState, is_set_back};
 use super::tasks::{ReloadError, Reloaded, Task};
 use super::watching::{files, look, other_files};
 use crate::config::{self, Settings};
@@ -31,7 +33,7 @@ use crate::zone::Zones;
 /// How often the shelf of retired generations is looked at while something is on it.
 const REAP_EVERY: Duration = Duration::from_millis(20);
 
-/// How often at least the clock is looked at while entries have an end.
+/// How often at least the clock on the wall is looked at: entries may end or begin, and it may be set.
 const CLOCK_EVERY: Duration = Duration::from_secs(60);
 
 /// What the publisher works on.
@@ -46,6 +48,8 @@ pub(super) struct Publisher {
     pub(super) posts: Arc<[Post]>,
     /// Where figures go.
     pub(super) metrics: Arc<Metrics>,
+    /// Where it is told why feeds are stale.
+    pub(super) refusals: Arc<Refusals>,
     /// The feeds in force; `None` before the first load.
     pub(super) feeds: Option<FeedSet>,
     /// What every file looked like before it was last read, in the order of `files`; `None`: they are still to be read.
@@ -54,6 +58,8 @@ pub(super) struct Publisher {
     pub(super) zones: Arc<Zones>,
     /// The number in force.
     pub(super) generation: u64,
+    /// When it was published by the clock on the wall, seconds since 1970; 0: nothing was.
+    pub(super) published_at_secs: u64,
     /// When the next entry ends that is enforced.
     pub(super) ends: Option<Until>,
     /// Where the tenants in force are counted.
@@ -78,6 +84,8 @@ impl Publisher {
     /// The first generation: what was kept, if it may be enforced, else what the sources give. A source that cannot be read is waited for; if
     /// none can be, that is an error, unless the operator would rather wait.
     pub(super) fn first_load(&mut self, progress: Progress<'_>) -> Result<Reloaded, ReloadError> {
+        // What is counted is there before it is: the first load may take long, and be refused.
+        self.set_gauges();
         let (kept, mut notes) = self.open_store()?;
         self.schedule.set(intervals(&self.settings), Instant::now());
         let loaded = match (&kept, self.settings.state.start) {
@@ -155,13 +163,18 @@ impl Publisher {
             Some(Task::Panic) => std::panic::resume_unwind(Box::new(())),
             Some(task) => self.perform(task),
             None => {
-                let ended = self.ends.is_some_and(|ends| ends.has_come(now_secs()));
-                if ended {
-                    // What is left of the same feeds: there is nothing new to keep.
+                let now_secs = now_secs();
+                let ended = self.ends.is_some_and(|ends| ends.has_come(now_secs));
+                let set_back = is_set_back(self.published_at_secs, now_secs);
+                if set_back {
+                    tracing::warn!("the clock was set back: what ends or begins is enforced as the clock has it now");
+                }
+                if ended || set_back {
+                    // What is left of the same feeds, or is there again: there is nothing new to keep.
                     self.publish();
                 }
                 self.keep_late();
-                worked = self.refresh_due() || ended;
+                worked = self.refresh_due() || ended || set_back;
             }
         }
         self.merge_overlays(itself);
@@ -185,9 +198,9 @@ impl Publisher {
         if due.is_empty() {
             return false;
         }
-        report(&self.refresh(&due, false));
+        report(&self.refresh(Wanted::These { names: &due, force: false }));
         self.feeds.iter_mut().for_each(|set| set.forget_begun(now_secs));
-        // Those that are as they were when last read were not read again, and are well.
+        // Those that could not be put together were read well, and are read again at their next time.
         for name in self.schedule.due(Instant::now()).iter().filter(|name| due.contains(name)) {
             self.schedule.done(name, true, Instant::now(), self.random.random());
         }
@@ -203,19 +216,17 @@ impl Publisher {
         let ends = ends.and_then(Until::secs).map(|ends| Duration::from_secs(ends.saturating_sub(now_secs())));
         let ends = ends.map(|wait| wait.clamp(Duration::from_millis(100), CLOCK_EVERY));
         let again = self.keeping.again_at().map(|at| at.saturating_duration_since(Instant::now()));
-        match due.into_iter().chain(reap).chain(ends).chain(again).min() {
-            Some(wait) => tasks.recv_timeout(wait),
-            None => tasks.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        }
+        tasks.recv_timeout(due.into_iter().chain(reap).chain(ends).chain(again).fold(CLOCK_EVERY, Duration::min))
     }
 
     /// Does one task, says what came of it, and answers whoever asked.
     fn perform(&mut self, task: Task) {
         let (result, answer) = match task {
-            Task::Reload(answer) => (self.reload(), answer),
+            Task::Reload(answer) => (self.reload(Wanted::All), answer),
+            Task::Recheck => (self.reload(Wanted::Changed), None),
             Task::Changed(paths) => match self.feeds_behind(&paths) {
-                Some(feeds) => (self.refresh(&feeds, false), None),
-                None => (self.reload(), None),
+                Some(feeds) => (self.refresh(Wanted::ChangedOf(&feeds)), None),
+                None => (self.reload(Wanted::Changed), None),
             },
             Task::Refresh { feeds, force, answer } => (self.refresh_named(&feeds, force), Some(answer)),
             Task::Rollback { generation, feeds, answer } => (self.roll_back(generation, &feeds), Some(answer)),
@@ -245,9 +256,9 @@ impl Publisher {
         Some(feeds)
     }
 
-    /// Reads everything again and publishes it.
-    fn reload(&mut self) -> Result<Reloaded, ReloadError> {
-        let result = self.try_reload();
+    /// Reads configuration, zones and the wanted feeds again, and publishes them.
+    fn reload(&mut self, wanted: Wanted<'_>) -> Result<Reloaded, ReloadError> {
+        let result = self.try_reload(wanted);
         if result.is_err() {
             self.reload_failures += 1;
             self.set_gauges();
@@ -256,7 +267,7 @@ impl Publisher {
     }
 
     /// As [`Self::reload`]; an error leaves everything as it was.
-    fn try_reload(&mut self) -> Result<Reloaded, ReloadError> {
+    fn try_reload(&mut self, wanted: Wanted<'_>) -> Result<Reloaded, ReloadError> {
         let config_seen: Vec<_> = self.config_file.iter().map(|file| Stat::of(file)).collect();
         let settings = match &self.config_file {
             Some(file) => config::load(file)?,
@@ -265,7 +276,7 @@ impl Publisher {
         let mut seen = look(&files(self.config_file.as_deref(), &settings));
         seen.splice(..config_seen.len(), config_seen);
         let zones = Arc::new(Zones::build(&settings.zones).map_err(ReloadError::Zones)?);
-        let loaded = load_feeds(&settings.feeds, self.feeds.as_ref(), Wanted::Changed, &mut |_, _, _| ())?;
+        let loaded = load_feeds(&settings.feeds, self.feeds.as_ref(), wanted, &mut |_, _, _| ())?;
         let restart = config::restart_keys(&self.settings, &settings);
         self.settings = settings.until_restart(&self.settings);
         self.zones = zones;
@@ -279,9 +290,8 @@ impl Publisher {
         Ok(reloaded)
     }
 
-    /// Reads these feeds again.
-    pub(super) fn refresh(&mut self, names: &[String], force: bool) -> Result<Reloaded, ReloadError> {
-        let wanted = Wanted::These { names, force };
+    /// Reads the wanted feeds again.
+    pub(super) fn refresh(&mut self, wanted: Wanted<'_>) -> Result<Reloaded, ReloadError> {
         let loaded = load_feeds(&self.settings.feeds, self.feeds.as_ref(), wanted, &mut |_, _, _| ())?;
         let says_the_same = self.feeds.as_ref().is_some_and(|set| set.says_the_same(&loaded.set));
         if !says_the_same {
@@ -336,7 +346,8 @@ impl Publisher {
     /// Swaps in what was built, wakes everyone, and sets the figures.
     pub(super) fn publish(&mut self) {
         let Some(feeds) = &self.feeds else { return };
-        let (indexes, ends) = feeds.in_force(now_secs());
+        self.published_at_secs = now_secs();
+        let (indexes, ends) = feeds.in_force(self.published_at_secs);
         self.ends = ends;
         self.generation += 1;
         let mut accounts = Accounts::new(&self.metrics);
@@ -354,15 +365,23 @@ impl Publisher {
     /// Tells the metrics what is in force.
     pub(super) fn set_gauges(&self) {
         let feeds = self.feeds.as_ref();
+        let figures = match feeds {
+            Some(set) => set.states.iter().map(|state| state.figures.clone()).collect(),
+            None => self.settings.feeds.iter().map(|config| FeedState::empty(config).figures).collect(),
+        };
+        let refusal = |state: &FeedState| Some((state.name.clone(), state.refused_because.clone()?));
+        *self.refusals.lock().unwrap_or_else(PoisonError::into_inner) =
+            feeds.iter().flat_map(|set| set.states.iter().filter_map(refusal)).collect();
         self.metrics.set(Gauges {
             generation: self.enforced(),
-            feeds: feeds.map(|set| set.states.iter().map(|state| state.figures.clone()).collect()).unwrap_or_default(),
+            feeds: figures,
             upstreams: self.settings.upstream.upstreams().iter().map(ToString::to_string).collect(),
             index_bytes: feeds.map_or(0, |set| set.indexes().iter().map(|index| index.bytes() as u64).sum()),
             accounts: self.accounts.clone(),
             reload_failures: self.reload_failures,
             state_generation: self.keeping.generation,
             state_failures: self.keeping.failures,
+            state_kept: self.settings.state.directory.as_ref().map(|_| self.is_kept()),
         });
     }
 

@@ -12,7 +12,7 @@ impl Publisher {
     /// Reads these feeds, or all, again, as an operator asks.
     pub(super) fn refresh_named(&mut self, feeds: &[String], force: bool) -> Result<Reloaded, ReloadError> {
         let names = self.named(feeds)?;
-        let mut reloaded = self.refresh(&names, force)?;
+        let mut reloaded = self.refresh(Wanted::These { names: &names, force })?;
         let pinned = |name: &&String| self.feeds.as_ref().is_some_and(|set| set.is_pinned(name));
         for name in names.iter().filter(pinned) {
             // Asked for by its name, it was not taken.

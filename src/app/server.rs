@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use super::assembly::{Common, Doors, STREAM_PATIENCE, random, start_workers};
-use super::control::Control;
+use super::control::{Control, Refusals};
 use super::keeping::Keeping;
 use super::merging::Merging;
 use super::publisher::Publisher;
@@ -116,10 +116,12 @@ impl Server {
         if let Some(listener) = doors.http {
             spawn_door(&runtime, "HTTP", serve_http(listener, Arc::clone(&metrics), stopping.clone()));
         }
+        let refusals = Arc::<Refusals>::default();
         let control = Arc::new(Control {
             live: Arc::clone(&common.live),
             metrics: Arc::clone(&metrics),
             listen: started.listen.clone(),
+            refusals: Arc::clone(&refusals),
             tasks: Mutex::new(tasks.clone()),
         });
         if let Some(socket) = doors.socket {
@@ -134,10 +136,12 @@ impl Server {
             live: Arc::clone(&common.live),
             posts: Arc::clone(&posts),
             metrics: Arc::clone(&metrics),
+            refusals,
             feeds: None,
             seen: None,
             zones,
             generation: 0,
+            published_at_secs: 0,
             accounts: common.accounts,
             ends: None,
             store: None,

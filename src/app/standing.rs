@@ -25,6 +25,8 @@ pub struct FeedState {
     pub report: Option<Report>,
     /// Its gauges.
     pub figures: FeedFigures,
+    /// Why its last load was refused, if it was; of an earlier run it is not known.
+    pub(super) refused_because: Option<String>,
     /// What its entries ask for, as far as the operator is told of it.
     pub tally: Tally,
     /// When it is read again, though neither its file nor its settings changed: an indicator in it begins to count.
@@ -48,6 +50,7 @@ impl FeedState {
             format: Format::Auto,
             report: None,
             figures,
+            refused_because: None,
             tally: Tally::default(),
             begins: None,
             guard: None,
@@ -91,7 +94,7 @@ impl FeedState {
         state.figures.pinned = true;
         state.figures.stale = false;
         state.figures.failures = now.figures.failures;
-        state.figures.refused_updates.clone_from(&now.figures.refused_updates);
+        state.figures.refused_updates = now.figures.refused_updates;
         state
     }
 
@@ -106,13 +109,19 @@ impl FeedState {
         self.begins.filter(|_| !self.figures.stale && !self.figures.pinned)
     }
 
-    /// Counts a load that was refused.
-    pub(super) fn count_refusal(&mut self, rule: Rule) {
+    /// Whether it was read by a clock that was set back since, and is to be read for that: one that failed is tried again anyway.
+    pub(super) const fn was_read_ahead(&self, now_secs: u64) -> bool {
+        is_set_back(self.figures.loaded_at_secs, now_secs) && !self.figures.stale && !self.figures.pinned
+    }
+
+    /// Takes down a load that was refused, by which rule and why.
+    pub(super) fn refuse(&mut self, rule: Rule, because: String) {
+        self.refused_because = Some(because);
         let figures = &mut self.figures;
+        figures.stale = true;
         figures.failures += 1;
-        match figures.refused_updates.iter_mut().find(|(label, _)| *label == rule.label()) {
-            Some((_, loads)) => *loads += 1,
-            None => figures.refused_updates.push((rule.label(), 1)),
+        if let Some(loads) = figures.refused_updates.get_mut(rule as usize) {
+            *loads += 1;
         }
     }
 
@@ -172,12 +181,22 @@ impl FeedState {
             format: kept.format,
             report: None,
             figures,
+            refused_because: None,
             tally: Tally { allows, exact, exact_nxdomain },
             begins: to_come.then(|| Until::from_secs(0)),
             guard: None,
             tier: if kept.part == Tier::Small.label() { Tier::Small } else { Tier::Big },
         }
     }
+}
+
+/// How far back the clock on the wall is set before it is heeded, seconds: what ends and begins does so within the hour, and less is a clock
+/// that is kept right.
+const SET_BACK_SECS: u64 = 60;
+
+/// Whether the clock on the wall was set back since it showed `then_secs`.
+pub(super) const fn is_set_back(then_secs: u64, now_secs: u64) -> bool {
+    now_secs.saturating_add(SET_BACK_SECS) < then_secs
 }
 
 /// How many of a feed's entries ask for what is worth a note; of an artifact nothing is known.

@@ -16,11 +16,13 @@ pub(super) type Answer<T> = Sender<Result<T, ReloadError>>;
 
 /// What the publisher is told to do.
 pub(super) enum Task {
-    /// Read configuration, zones and changed feeds again.
+    /// Read everything again, whatever the files look like: an operator asks.
     Reload(Option<Answer<Reloaded>>),
+    /// Read configuration and zones again, and the feeds that changed.
+    Recheck,
     /// These files changed.
     Changed(Vec<PathBuf>),
-    /// Read these feeds again, or all: those whose file changed or that failed; with `force` all the same, and their sizes as meant.
+    /// Read these feeds again, or all, whatever their files look like.
     Refresh {
         /// The operator's names for them; none: all.
         feeds: Vec<String>,

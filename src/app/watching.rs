@@ -22,7 +22,7 @@ impl Publisher {
         let watch = if files.is_empty() { None } else { begin_watch(files, tasks) };
         if self.seen.as_ref() != Some(&look(&self.files())) {
             // Refused only once the publisher is gone.
-            tasks.send(Task::Reload(None)).ok();
+            tasks.send(Task::Recheck).ok();
         }
         watch
     }

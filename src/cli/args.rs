@@ -41,7 +41,7 @@ pub(super) enum Command {
     Explain(Box<Explain>),
     /// Write the index of all feeds into a file, which is a feed source itself (format artifact).
     Compile(Compile),
-    /// Have the running server read its configuration and feeds again.
+    /// Have the running server read its configuration and all feeds again, whatever their files look like.
     Reload(Socket),
     /// List the generations that the running server keeps on disk.
     Generations(Socket),
@@ -133,7 +133,7 @@ pub(super) struct Rollback {
 pub(super) enum Feed {
     /// List the feeds: how each was read, when, and how it stands.
     List(Socket),
-    /// Read feeds again: those whose file changed, and those whose last update was refused.
+    /// Read feeds again, whatever their files look like.
     Refresh(Refresh),
     /// Say what reading a feed now would change and whether it would be taken, or what changed since a generation: in counts.
     Diff(Diff),
@@ -147,7 +147,7 @@ pub(super) struct Refresh {
     /// Which; without one all.
     #[arg(value_name = "NAME")]
     pub(super) feeds: Vec<String>,
-    /// Read them though nothing changed, and take their sizes and refused lines as meant. What is empty, or would sink a canary or a
+    /// Take their sizes and refused lines as meant. What is empty, or would sink a canary or a
     /// protected name, is refused all the same.
     #[arg(long)]
     pub(super) force: bool,

@@ -30,7 +30,13 @@ pub(super) fn write_feeds(feeds: &[FeedSummary], out: &mut dyn Write) -> io::Res
             Cell::Text(if updates.is_empty() { "-".to_owned() } else { updates.join(", ") }),
         ]);
     }
-    table.write(out, 0)
+    table.write(out, 0)?;
+    for feed in feeds {
+        if let Some(because) = &feed.refused_because {
+            writeln!(out, "\n{}, last refused: {}", plain(&feed.name), plain(because))?;
+        }
+    }
+    Ok(())
 }
 
 /// Prints how a feed differs.
@@ -135,6 +141,7 @@ mod tests {
                 stale: true,
                 loaded_at_secs: now - 300,
                 refused_updates: vec![("shrunk".to_owned(), 2), ("empty".to_owned(), 1)],
+                refused_because: Some("expected more, got less; refused: path 2 (lines 3, 4)".to_owned()),
                 ..feed("bad")
             },
             FeedSummary { pinned: true, loaded_at_secs: now - 300, ..feed("old") },
@@ -148,6 +155,8 @@ good  plain   1,000,000        0  5 min ago  as its source             -
 bad   plain           0        0  5 min ago  stale: the last good one  shrunk 2, empty 1
 old   plain           0        0  5 min ago  pinned                    -
 new   plain           0        0  never      not read yet              -
+
+bad, last refused: expected more, got less; refused: path 2 (lines 3, 4)
 ";
         assert_eq!(String::from_utf8(out).unwrap(), want);
 

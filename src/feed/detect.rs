@@ -19,9 +19,13 @@ pub enum Detected {
     Json(JsonFormat),
     /// An artifact.
     Artifact,
+    /// A page of HTML or XML, whatever format is named: a login, an error.
+    Page,
     /// Not a feed's text, whatever format is named: what it is instead.
     Foreign(&'static str),
-    /// Text of no format known here, or nothing but comments.
+    /// Nothing but blank lines and comments of any format, if that.
+    Nothing,
+    /// Text of no format known here.
     Unknown,
 }
 
@@ -51,7 +55,7 @@ pub fn detect(head: &[u8]) -> Detected {
     // No format here has a line that starts with `<`; a server's error page does.
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     if text.trim_ascii_start().first() == Some(&b'<') {
-        return Detected::Foreign("an HTML or XML page");
+        return Detected::Page;
     }
     // A line of text may begin with a bracket: `[Adblock Plus]`.
     json(text).map_or_else(|| vote(text), Detected::Json)
@@ -126,6 +130,7 @@ fn vote(text: &[u8]) -> Detected {
         _ if header.zip(first).is_some_and(|(header, record)| fields(header) == fields(record)) => {
             Detected::Text(TextFormat::Csv)
         }
+        _ if text.split(|&octet| octet == b'\n').all(|line| shape(line, cut) == Shape::Neutral) => Detected::Nothing,
         _ => Detected::Unknown,
     }
 }
@@ -218,7 +223,7 @@ mod tests {
 
     #[test]
     fn each_format_by_its_lines() {
-        use Detected::{Artifact, Foreign, Json, Text, Unknown};
+        use Detected::{Artifact, Foreign, Json, Nothing, Page, Text, Unknown};
         for (head, want) in [
             ("# t\n0.0.0.0 a.example.com\n", Text(TextFormat::Hosts)),
             ("127.0.0.1 localhost #[IPv4]", Text(TextFormat::Hosts)),
@@ -233,9 +238,14 @@ mod tests {
             ("a.example.com CNAME .\n", Text(TextFormat::Rpz)),
             ("@ SOA a. b. (\n1\n2\n3\n4 )\n", Text(TextFormat::Rpz)),
             ("\tNS .\na 30 IN CNAME *.\n", Text(TextFormat::Rpz)),
-            ("", Unknown),
-            ("# only\n# comments\n", Unknown),
-            ("\n <!DOCTYPE html>\n<p>a.example.com</p>", Foreign("an HTML or XML page")),
+            ("", Nothing),
+            ("\u{feff}", Nothing),
+            ("\u{feff}\r\n \n", Nothing),
+            ("# only\n# comments\n", Nothing),
+            ("\n <!DOCTYPE html>\n<p>a.example.com</p>", Page),
+            ("\u{feff}<HTML>", Page),
+            ("<!-- moved -->\n<html>", Page),
+            ("<?xml version=\"1.0\"?><Error/>", Page),
             ("BZh91", Foreign("bzip2")),
             ("# t\naddress=/a.example.com/0.0.0.0\nserver=/b.example.com/\n", Text(TextFormat::Dnsmasq)),
             ("local=/a.example.com/\nport=53\n", Text(TextFormat::Dnsmasq)),

@@ -3,6 +3,8 @@
 
 use std::ops::RangeInclusive;
 
+use crate::metrics::RULES;
+
 /// A growth to so few entries is never refused: small lists double in a day (a guess).
 pub const GROWTH_FREE_ENTRIES: u64 = 1000;
 
@@ -79,13 +81,25 @@ impl Previous {
     }
 }
 
-/// By which rule a load was refused.
+/// By which rule a load was refused; the first ones before its lines were weighed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rule {
-    /// It cannot be read at all.
+    /// It is not there, no regular file, or the system does not let it be read.
     Unreadable,
-    /// Nothing is left of it.
+    /// It is larger than a feed may be, packed or unpacked.
+    TooLarge,
+    /// It is cut short, or not the octets that were written: packed text, JSON, an artifact.
+    Damaged,
+    /// It is a page of HTML or XML: whoever fetched it was given a login, or an error.
+    Html,
+    /// It is something else altogether, or an artifact where text was named.
+    Foreign,
+    /// Nothing tells how it is to be read: its format, or the column that holds the names.
+    UnknownFormat,
+    /// There is nothing in it, or comments alone.
     Empty,
+    /// There is something in it, and nothing of that is an entry.
+    NothingUsable,
     /// It would sink a canary.
     Canary,
     /// It would sink a protected name.
@@ -106,12 +120,18 @@ pub enum Rule {
 
 impl Rule {
     /// How many there are.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = RULES.len();
 
     /// Every rule, in the order metrics list them; each stands at its own number.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Unreadable,
+        Self::TooLarge,
+        Self::Damaged,
+        Self::Html,
+        Self::Foreign,
+        Self::UnknownFormat,
         Self::Empty,
+        Self::NothingUsable,
         Self::Canary,
         Self::Protected,
         Self::Suffix,
@@ -127,7 +147,13 @@ impl Rule {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Unreadable => "unreadable",
+            Self::TooLarge => "too-large",
+            Self::Damaged => "damaged",
+            Self::Html => "html",
+            Self::Foreign => "foreign",
+            Self::UnknownFormat => "unknown-format",
             Self::Empty => "empty",
+            Self::NothingUsable => "nothing-usable",
             Self::Canary => "canary",
             Self::Protected => "protected",
             Self::Suffix => "suffix",
@@ -204,6 +230,12 @@ pub enum GateError {
 }
 
 impl GateError {
+    /// Whether what was refused of its lines may be why.
+    #[must_use]
+    pub const fn turns_on_lines(&self) -> bool {
+        matches!(self, Self::Shrunk { .. } | Self::TooFew { .. } | Self::RefusedLines { .. })
+    }
+
     /// The rule behind it.
     #[must_use]
     pub const fn rule(&self) -> Rule {
@@ -278,6 +310,7 @@ mod tests {
         for (number, rule) in Rule::ALL.into_iter().enumerate() {
             assert_eq!(rule as usize, number, "{rule:?}");
             assert!(labels.insert(rule.label()), "{rule:?}");
+            assert_eq!(RULES[number], rule.label(), "metrics list it so");
         }
     }
 

@@ -12,12 +12,15 @@ use super::detect::{DETECT_OCTETS, Detected, detect};
 use super::format::{TextFormat, column_names, read_text};
 use super::json::{JsonError, JsonFormat, Survey};
 use super::sample::SAMPLE;
-use super::unpack::{Damage, MAGIC_OCTETS, Metered, Packing, RATIO_MAX, Unpack, UnpackError};
-use super::{Column, Config, Format, Reason, Report, Source, Terms};
+use super::unpack::{MAGIC_OCTETS, Metered, Packing, Unpack, UnpackError};
+use super::{Column, Config, Format, LoadError, Reason, Report, Source, Terms};
 use crate::index::Sorted;
 
 /// The largest feed file, and the largest that one may unpack to: some fifty million names as text (a guess; ten million take 220 MB).
 pub const FILE_OCTETS_MAX: u64 = 1 << 30;
+
+/// What a file without a line for an entry holds.
+const COMMENTS_ALONE: &str = "comments alone";
 
 /// What came of a feed.
 pub enum Loaded {
@@ -45,109 +48,6 @@ impl std::fmt::Debug for Loaded {
     }
 }
 
-/// Why a feed did not load.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The file could not be opened or read.
-    #[error("{path}: cannot be read", path = path.display())]
-    Unreadable {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A folder, a pipe, a device.
-    #[error("{path}: expected a regular file", path = path.display())]
-    NotRegular {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// Over [`FILE_OCTETS_MAX`].
-    #[error("{path}: expected at most {FILE_OCTETS_MAX} octets, got {octets}", path = path.display())]
-    TooLarge {
-        /// Which file.
-        path: PathBuf,
-        /// How large it is, at least.
-        octets: u64,
-    },
-    /// Packed, and over [`FILE_OCTETS_MAX`] once unpacked.
-    #[error("{path}: expected {packing} of at most {FILE_OCTETS_MAX} octets of text, got more", path = path.display())]
-    UnpacksTooLarge {
-        /// Which file.
-        path: PathBuf,
-        /// What it is packed in.
-        packing: &'static str,
-    },
-    /// Packed, and over [`RATIO_MAX`] times as large once unpacked: made to fill a disk or a memory, not to list names.
-    #[error("{path}: expected {packing} that unpacks to at most {RATIO_MAX} times its size, got more", path = path.display())]
-    UnpacksTooFar {
-        /// Which file.
-        path: PathBuf,
-        /// What it is packed in.
-        packing: &'static str,
-    },
-    /// Packed, and cut short or damaged: nothing of it is used.
-    #[error("{path}: expected whole {packing}, got it cut short or damaged", path = path.display())]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-        /// What it is packed in.
-        packing: &'static str,
-        /// What is wrong with it.
-        source: Damage,
-    },
-    /// It is something else altogether.
-    #[error("{path}: expected a feed's text or an artifact, got {found}", path = path.display())]
-    Foreign {
-        /// Which file.
-        path: PathBuf,
-        /// What it looks like.
-        found: &'static str,
-    },
-    /// `format = "auto"`, and its lines are of no known format, or there are none.
-    #[error("{path}: expected a format that can be told, got none; if it is a list, name its format", path = path.display())]
-    Unknown {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// `format = "artifact"`, and it is none.
-    #[error("{path}: expected an artifact, got another file", path = path.display())]
-    NotArtifact {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// CSV, and nothing tells which column holds the names.
-    #[error(
-        "{path}: expected a header with a column called {expected}, got none; set `column` to its number, from 1, or to what the header calls it",
-        path = path.display()
-    )]
-    Column {
-        /// Which file.
-        path: PathBuf,
-        /// What the column would be called.
-        expected: String,
-    },
-    /// `format` is a JSON format, and it is not read to its end.
-    #[error("{path}: the feed is not read to its end", path = path.display())]
-    Json {
-        /// Which file.
-        path: PathBuf,
-        /// What stopped it.
-        source: JsonError,
-    },
-    /// Read to its end, and nothing was taken.
-    #[error(
-        "{path}: expected at least one usable entry, got none in {lines} {unit}, {refused}",
-        path = path.display(), lines = report.lines, unit = report.unit(), refused = report.refusals_told()
-    )]
-    NoUsableEntry {
-        /// Which file.
-        path: PathBuf,
-        /// Where its lines went.
-        report: Box<Report>,
-    },
-}
-
 /// Loads the feed of `config`; `progress` hears of octets read and octets in all, once a block.
 ///
 /// # Errors
@@ -165,7 +65,8 @@ pub fn load(config: &Config, progress: &mut dyn FnMut(u64, u64)) -> Result<Loade
     let failed = |error| failed(path, packing, error);
     let mut source = Unpack::new(packing, Begun { head: io::Cursor::new(std::mem::take(&mut head)), source });
     (&mut source).take(DETECT_OCTETS as u64).read_to_end(&mut head).map_err(failed)?;
-    match format_of(path, config.format, detect(&head))? {
+    let is_whole = head.len() < DETECT_OCTETS;
+    match format_of(path, config.format, &head, is_whole)? {
         Reader::Artifact => {
             let capacity = usize::try_from(octets).unwrap_or_default().saturating_sub(head.len());
             head.reserve_exact(if packing.is_none() { capacity } else { 0 });
@@ -200,6 +101,13 @@ fn usable(path: &Path, terms: &Terms, entries: Sorted, report: Report) -> Result
 /// Why a file without a usable entry has none.
 fn nothing_in(path: &Path, terms: &Terms, report: Report) -> LoadError {
     let path = path.to_owned();
+    if report.refused_total() == 0 {
+        let of_objects = matches!(report.format, Format::Stix | Format::Misp);
+        return LoadError::Empty {
+            path,
+            holds: if of_objects { "no object that could be one" } else { COMMENTS_ALONE },
+        };
+    }
     let without_column = report.refused.get(Reason::Column as usize).is_some_and(|&count| count > 0);
     match &terms.column {
         None if without_column => LoadError::Column { path, expected: column_names() },
@@ -288,17 +196,20 @@ enum Reader {
     Json(JsonFormat),
 }
 
-/// What reads the file, by the format that is named or the one that is told.
-fn format_of(path: &Path, named: Format, detected: Detected) -> Result<Reader, LoadError> {
+/// What reads the file, by the format that is named or the one that is told by its first octets, which may be all.
+fn format_of(path: &Path, named: Format, head: &[u8], is_whole: bool) -> Result<Reader, LoadError> {
     let path = path.to_owned();
-    match (named, detected) {
+    match (named, detect(head)) {
+        (_, Detected::Page) => Err(LoadError::Html { path }),
+        (_, Detected::Nothing) if is_whole && is_blank(head) => Err(LoadError::Empty { path, holds: "an empty file" }),
+        (Format::Auto, Detected::Nothing) if is_whole => Err(LoadError::Empty { path, holds: COMMENTS_ALONE }),
         (Format::Auto | Format::Artifact, Detected::Artifact) => Ok(Reader::Artifact),
         (Format::Artifact, _) => Err(LoadError::NotArtifact { path }),
         (_, Detected::Foreign(found)) => Err(LoadError::Foreign { path, found }),
         (_, Detected::Artifact) => Err(LoadError::Foreign { path, found: "an artifact" }),
         (Format::Auto, Detected::Text(format)) => Ok(Reader::Text(format)),
         (Format::Auto, Detected::Json(format)) => Ok(Reader::Json(format)),
-        (Format::Auto, Detected::Unknown) => Err(LoadError::Unknown { path }),
+        (Format::Auto, Detected::Unknown | Detected::Nothing) => Err(LoadError::Unknown { path }),
         (Format::Hosts, _) => Ok(Reader::Text(TextFormat::Hosts)),
         (Format::Plain, _) => Ok(Reader::Text(TextFormat::Plain)),
         (Format::Adblock, _) => Ok(Reader::Text(TextFormat::Adblock)),
@@ -311,6 +222,11 @@ fn format_of(path: &Path, named: Format, detected: Detected) -> Result<Reader, L
         (Format::Stix, _) => Ok(Reader::Json(JsonFormat::Stix)),
         (Format::Misp, _) => Ok(Reader::Json(JsonFormat::Misp)),
     }
+}
+
+/// Whether there is nothing in a file but blank space, and what marks it as UTF-8.
+fn is_blank(text: &[u8]) -> bool {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii().is_empty()
 }
 
 /// A source that tells how far it was read, and ends at [`FILE_OCTETS_MAX`] if the file grew meanwhile.
@@ -428,16 +344,22 @@ mod tests {
     #[test]
     fn what_is_no_feed_fails_to_load_and_says_so_without_its_text() {
         for (text, format, want) in [
-            (&b""[..], Format::Auto, "a format that can be told"),
-            (b"", Format::Plain, "got none in 0 lines, 0 of them refused"),
-            (b"# c\n", Format::Rpz, "got none in 1 lines"),
+            (&b""[..], Format::Auto, "got an empty file"),
+            (b"\xef\xbb\xbf \r\n", Format::Plain, "got an empty file"),
+            (b"", Format::Stix, "got an empty file"),
+            (b"", Format::Artifact, "got an empty file"),
+            (b"; c\n", Format::Rpz, "got comments alone"),
+            (b"# c\n", Format::Rpz, "got none in 1 lines; refused: syntax 1 (line 1)"),
+            (b"# c", Format::Auto, "got comments alone"),
+            (b"<?xml version=\"1.0\"?>\n<Error>canary.example.com</Error>", Format::Auto, "got an HTML or XML page"),
+            (&gzip(b"\n<!DOCTYPE html>canary.example.com"), Format::Artifact, "got an HTML or XML page"),
             (b"<html>\ncanary.example.com\n", Format::Plain, "got an HTML or XML page"),
             (b"\x1f\x8b\x08canary.example.com", Format::Hosts, "expected whole gzip, got it cut short or damaged"),
             (&gzip(b"canary.example.com\n")[..30], Format::Plain, "expected whole gzip"),
             (&zstd(b"canary.example.com\n")[..20], Format::Plain, "expected whole zstd"),
             (&gzip(&zstd(b"canary.example.com\n")), Format::Plain, "got zstd within gzip"),
             (&gzip(b"PK\x03\x04"), Format::Plain, "got a zip archive"),
-            (&gzip(b""), Format::Plain, "got none in 0 lines"),
+            (&gzip(b""), Format::Plain, "got an empty file"),
             (&zstd(&vec![b'a'; 9 << 20]), Format::Plain, "expected zstd that unpacks to at most 1000 times its size"),
             (b"route canary.example.com\n", Format::Auto, "name its format"),
             (
@@ -445,14 +367,14 @@ mod tests {
                 Format::Csv,
                 "called domain, hostname, host, name, fqdn, indicator, url or uri, got none; set `column`",
             ),
-            (b"address=/canary.example.com/\n", Format::Plain, "got none in 1 lines, 1 of them refused"),
-            (b"1.2.3.4\n5.6.7.8\n", Format::Auto, "got none in 2 lines, 2 of them refused"),
+            (b"address=/canary.example.com/\n", Format::Plain, "got none in 1 lines; refused: character 1 (line 1)"),
+            (b"1.2.3.4\n5.6.7.8\n", Format::Auto, "got none in 2 lines; refused: address 2 (lines 1, 2)"),
             (b"{\"canary\": 1}", Format::Auto, "name its format"),
-            (b"{\"canary\": 1}", Format::Stix, "got none in 0 objects, 0 of them refused"),
-            (b"{\"objects\": [{\"canary\": 1}]}", Format::Stix, "got none in 1 objects, 1 of them refused (syntax 1)"),
+            (b"{\"canary\": 1}", Format::Stix, "got no object that could be one"),
+            (b"{\"objects\": [{\"canary\": 1}]}", Format::Stix, "got none in 1 objects; refused: syntax 1 (object 1)"),
             (b"canary.example.com\n", Format::Misp, "not read to its end: expected JSON, got a syntax error at line 1"),
             (b"{\"Event\": {\"canary\": 1", Format::Auto, "expected JSON, got only its beginning"),
-            (b"{\"Event\": {}}\n", Format::Plain, "got none in 1 lines, 1 of them refused"),
+            (b"{\"Event\": {}}\n", Format::Plain, "got none in 1 lines; refused: syntax 1 (line 1)"),
         ] {
             let error = load_text(text, format).unwrap_err();
             let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();

@@ -7,8 +7,12 @@
 
 use super::{Format, Load, Reason};
 
-/// How many refused lines are kept by number, for `check` to show: a screenful.
-pub const REFUSED_SHOWN_MAX: usize = 20;
+/// How many refused lines of one reason are kept by number, for an operator to look at.
+pub const REFUSED_SHOWN_MAX: u64 = 5;
+/// How many reasons, and how many line numbers of each, are told in a sentence.
+const REASONS_TOLD_MAX: usize = 5;
+/// As of [`REASONS_TOLD_MAX`].
+const LINES_TOLD_MAX: usize = 3;
 
 /// How a load's lines fell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +39,7 @@ pub struct Report {
     pub private_suffixes: u64,
     /// When the first of the indicators that count from a later time on, and are asked for, begins to: seconds since 1970.
     pub next_valid_from: Option<u64>,
-    /// The first refused lines by number, from 1, at most [`REFUSED_SHOWN_MAX`].
+    /// The first refused lines by number, from 1, at most [`REFUSED_SHOWN_MAX`] of one reason.
     pub refused_at: Vec<(u64, Reason)>,
 }
 
@@ -79,14 +83,31 @@ impl Report {
         Reason::ALL.into_iter().zip(self.refused).filter(|&(_, count)| count > 0)
     }
 
-    /// How many were refused, and the most frequent reasons.
-    pub(super) fn refusals_told(&self) -> String {
+    /// The most frequent reasons, with the first line numbers of each.
+    #[must_use]
+    pub fn refusals_told(&self) -> String {
         let mut reasons: Vec<_> = self.refusals().collect();
         reasons.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
-        let reasons: Vec<_> =
-            reasons.iter().take(3).map(|(reason, count)| format!("{} {count}", reason.label())).collect();
-        let told = format!("{} of them refused", self.refused_total());
-        if reasons.is_empty() { told } else { format!("{told} ({})", reasons.join(", ")) }
+        let told = reasons.iter().take(REASONS_TOLD_MAX);
+        let mut told: Vec<_> = told.map(|&(reason, count)| self.refusal_told(reason, count)).collect();
+        let more = reasons.len().saturating_sub(REASONS_TOLD_MAX);
+        told.extend((more > 0).then(|| format!("and {more} more")));
+        told.join(", ")
+    }
+
+    /// One reason, its count, and its first line numbers, as far as they are known.
+    fn refusal_told(&self, reason: Reason, count: u64) -> String {
+        let mut lines: Vec<_> = self.refused_at.iter().filter(|(_, why)| *why == reason).collect();
+        // A record over several lines that sorting finds to be refused may come late.
+        lines.sort_unstable();
+        let mut lines: Vec<_> = lines.iter().take(LINES_TOLD_MAX).map(|(line, _)| line.to_string()).collect();
+        let (unit, shown) = (self.unit().trim_end_matches('s'), lines.len() as u64);
+        let unit = if count == 1 { unit.to_owned() } else { format!("{unit}s") };
+        if shown == 0 {
+            return format!("{} {count}", reason.label());
+        }
+        lines.extend((shown < count).then(|| "...".to_owned()));
+        format!("{} {count} ({unit} {})", reason.label(), lines.join(", "))
     }
 
     /// What the gate weighs of it; `canaries` of those that it would sink. What the terms keep out is neither for the feed nor against it.
@@ -112,8 +133,9 @@ impl Report {
 
     /// Counts `lines` refused lines, the first of them at `line`.
     pub(super) fn refuse(&mut self, reason: Reason, line: u64, lines: u64) {
+        let before = self.refused.get(reason as usize).copied().unwrap_or_default();
         self.refuse_unnumbered(reason, lines);
-        if self.refused_at.len() < REFUSED_SHOWN_MAX {
+        if before < REFUSED_SHOWN_MAX {
             self.refused_at.push((line, reason));
         }
     }
@@ -122,6 +144,20 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_lines_of_each_reason_are_told_however_many_came_before() {
+        let mut report = Report::new(Format::Plain);
+        (1..=40).for_each(|line| report.refuse(Reason::Address, line, 1));
+        report.refuse(Reason::Path, 41, 1);
+        report.refuse_unnumbered(Reason::Conflict, 2);
+        assert_eq!(report.refusals_told(), "address 40 (lines 1, 2, 3, ...), conflict 2, path 1 (line 41)");
+        for reason in [Reason::Url, Reason::Port, Reason::Idna] {
+            report.refuse(reason, 50, 1);
+        }
+        assert!(report.refusals_told().ends_with(", and 1 more"), "{}", report.refusals_told());
+        assert_eq!(report.refused_at.len(), 9);
+    }
 
     #[test]
     fn the_gate_weighs_bad_lines_and_not_the_terms() {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-/// How long size and mtime must stay as they are before a changed file is read: writers pause for less between two writes of one file
+/// How long size and times must stay as they are before a changed file is read: writers pause for less between two writes of one file
 /// (a guess), and a person waits for more.
 pub const STILL_FOR: Duration = Duration::from_millis(200);
 /// How long a file that never rests is waited for before it is read as it is.
@@ -20,8 +20,11 @@ pub struct Stat {
     identity: (u64, u64),
     /// Its size, octets.
     octets: u64,
-    /// When it was last written, seconds and nanoseconds.
+    /// When it was last written, seconds and nanoseconds; a writer may set it to what it was.
     mtime: (i64, i64),
+    /// When anything of it was last changed, likewise; that nobody sets. Not written down by earlier versions.
+    #[serde(default)]
+    ctime: (i64, i64),
 }
 
 impl Stat {
@@ -34,7 +37,12 @@ impl Stat {
 
 impl From<&Metadata> for Stat {
     fn from(file: &Metadata) -> Self {
-        Self { identity: (file.dev(), file.ino()), octets: file.size(), mtime: (file.mtime(), file.mtime_nsec()) }
+        Self {
+            identity: (file.dev(), file.ino()),
+            octets: file.size(),
+            mtime: (file.mtime(), file.mtime_nsec()),
+            ctime: (file.ctime(), file.ctime_nsec()),
+        }
     }
 }
 
@@ -91,7 +99,7 @@ mod tests {
 
     /// A file of `octets` octets.
     fn stat(octets: u64) -> Option<Stat> {
-        Some(Stat { identity: (1, 1), octets, mtime: (0, 0) })
+        Some(Stat { identity: (1, 1), octets, mtime: (0, 0), ctime: (0, 0) })
     }
 
     #[test]
@@ -100,6 +108,7 @@ mod tests {
         let ms = |ms| begin + Duration::from_millis(ms);
         let wait = |ms| Verdict::Wait(Duration::from_millis(ms));
         let replaced = Some(Stat { identity: (1, 2), ..stat(9).unwrap() });
+        let touched = Some(Stat { ctime: (0, 1), ..stat(9).unwrap() });
         let mut settling = Settling::begin(begin, stat(1));
         for (at, stat, want) in [
             (ms(0), stat(1), wait(200)),
@@ -110,6 +119,9 @@ mod tests {
             (ms(320), None, wait(200)),     // it went
             (ms(519), None, wait(1)),
             (ms(520), None, Verdict::Still),
+            (ms(530), stat(9), wait(200)), // it came again
+            (ms(540), touched, wait(200)), // and was written with its old size and time
+            (ms(740), touched, Verdict::Still),
         ] {
             assert_eq!(settling.look(at, stat), want, "{:?}", at - begin);
         }

@@ -9,7 +9,7 @@ use prometheus::TextEncoder;
 
 use super::accounts::Register;
 use super::families::{Scrape, families};
-use super::{ACTIONS, Account, AccountKind, Shard};
+use super::{ACTIONS, Account, AccountKind, RULES, Shard};
 
 /// One feed's gauges, set when a generation is published.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -28,8 +28,8 @@ pub struct FeedFigures {
     pub stale: bool,
     /// Loads that were refused, since the start.
     pub failures: u64,
-    /// The same by the rule that refused them.
-    pub refused_updates: Vec<(&'static str, u64)>,
+    /// The same by the rule that refused them, in the order of [`RULES`].
+    pub refused_updates: [u64; RULES.len()],
     /// Whether it stays as it is until the operator says otherwise.
     pub pinned: bool,
 }
@@ -53,6 +53,8 @@ pub struct Gauges {
     pub state_generation: u64,
     /// Generations that could not be kept, since the start.
     pub state_failures: u64,
+    /// Whether what is enforced is kept on disk; `None`: it is not to be.
+    pub state_kept: Option<bool>,
 }
 
 /// What is neither counted nor published, but asked for at each scrape.
@@ -261,7 +263,11 @@ mod tests {
                     refused: vec![("not-a-name", 2), ("too-long", 0)],
                     loaded_at_secs: 1_700_000_000,
                     failures: 6,
-                    refused_updates: vec![("unreadable", 2), ("shrunk", 4)],
+                    refused_updates: std::array::from_fn(|rule| match RULES[rule] {
+                        "unreadable" => 2,
+                        "shrunk" => 4,
+                        _ => 0,
+                    }),
                     pinned: true,
                     stale: true,
                     ..feed("gov \"urgent\"")
@@ -274,6 +280,7 @@ mod tests {
             reload_failures: 1,
             state_generation: 3,
             state_failures: 1,
+            state_kept: Some(true),
         };
         metrics
     }
@@ -323,19 +330,8 @@ mod tests {
             .chain(ProxyRefused::ALL.iter().map(|(_, label)| *label))
             .chain(RCODES)
             .chain(ACTIONS)
-            .chain([
-                "allowed",
-                "denied",
-                "local",
-                "shared",
-                "miss",
-                "not-a-name",
-                "too-long",
-                "unreadable",
-                "shrunk",
-                "1.2.3",
-                "+Inf",
-            ])
+            .chain(RULES)
+            .chain(["allowed", "denied", "local", "shared", "miss", "not-a-name", "too-long", "1.2.3", "+Inf"])
             .collect();
         let bounds: Vec<String> = LATENCY_BOUNDS_SECS.iter().map(f64::to_string).collect();
         for line in fixed_text().lines().filter(|line| !line.starts_with('#')) {

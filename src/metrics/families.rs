@@ -1,4 +1,7 @@
-//! Every family that is exposed: its name, help, labels and where its numbers come from. Series exist from the start, at zero.
+//! Every family that is exposed: its name, help, labels and where its numbers come from.
+//!
+//! Every counter has all its series from the start, at zero: what appears with its first event is no increase to Prometheus, and its alert stays
+//! silent. Of the gauges those by reason alone show no zeroes.
 
 use std::sync::Arc;
 
@@ -8,7 +11,7 @@ use prometheus::proto::{
 
 use super::expose::{FeedFigures, Gauges, LiveFigures, Process};
 use super::{
-    ACTIONS, AccountKind, AccountShard, LATENCY_BOUNDS_SECS, Outcome, ProxyRefused, RCODES, Shard, Transport,
+    ACTIONS, AccountKind, AccountShard, LATENCY_BOUNDS_SECS, Outcome, ProxyRefused, RCODES, RULES, Shard, Transport,
     UPSTREAMS_MAX, UpstreamShard,
 };
 
@@ -198,7 +201,8 @@ fn put_feeds(out: &mut Families, scrape: &Scrape<'_>) {
         scrape.by_feed(|feed| feed.failures),
     );
     let updates = scrape.gauges.feeds.iter().flat_map(|feed| {
-        feed.refused_updates.iter().map(|&(rule, loads)| (vec![("feed", feed.name.as_str()), ("rule", rule)], loads))
+        let by_rule = RULES.into_iter().zip(feed.refused_updates);
+        by_rule.map(|(rule, loads)| (vec![("feed", feed.name.as_str()), ("rule", rule)], loads))
     });
     out.counters(
         "cenote_feed_refused_updates_total",
@@ -268,6 +272,10 @@ fn put_policy(out: &mut Families, scrape: &Scrape<'_>) {
         "Generations that could not be kept on disk.",
         scrape.gauges.state_failures,
     );
+    if let Some(kept) = scrape.gauges.state_kept {
+        let help = "1 while what is enforced is kept on disk, 0 while it cannot be; absent where nothing is to be.";
+        out.gauge("cenote_state_kept", help, u64::from(kept));
+    }
     out.gauge("cenote_index_bytes", "Memory taken by the compiled index of indicators.", scrape.gauges.index_bytes);
 }
 

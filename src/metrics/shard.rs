@@ -88,6 +88,25 @@ pub const RCODES: [&str; 9] =
 /// Labels of actions, in `policy::Action::ALL`'s order.
 pub const ACTIONS: [&str; 9] =
     ["sinkhole", "data", "nxdomain", "nodata", "refused", "drop", "tcp-only", "passthru", "observe"];
+/// Labels of the rules that refuse a feed's update, in `feed::Rule::ALL`'s order.
+pub const RULES: [&str; 16] = [
+    "unreadable",
+    "too-large",
+    "damaged",
+    "html",
+    "foreign",
+    "unknown-format",
+    "empty",
+    "nothing-usable",
+    "canary",
+    "protected",
+    "suffix",
+    "shrunk",
+    "grown",
+    "too-few",
+    "too-many",
+    "refused-lines",
+];
 /// Upper bounds of the upstream latency histogram, seconds; the last bucket is +Inf.
 pub const LATENCY_BOUNDS_SECS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0];
 

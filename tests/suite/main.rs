@@ -27,6 +27,7 @@ mod metrics;
 mod precedence;
 mod process;
 mod proxy;
+mod publish;
 mod reload;
 mod rooms;
 mod sink;

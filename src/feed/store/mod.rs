@@ -1,20 +1,24 @@
 //! [`Store`]: the last generations on disk, so that a start enforces at once, whatever became of the sources, and an operator can go back.
 //!
 //! ```text
-//! 0000000012-big.cenote       an index, named after the generation that first had it; never written twice
-//! 0000000015-big.overlay      what a later generation has over it
-//! generation-0000000015.json  a generation: which indexes, and each feed's standing
-//! lock                      held while a server uses the folder
+//! generation-0000000012-big.index    an index, named after the generation that first had it; never written twice
+//! generation-0000000015-big.overlay  what a later generation has over it
+//! generation-0000000015.json         a generation: which indexes, and each feed's standing
+//! lock                               held while a server uses the folder, as is the folder itself
 //! ```
 //!
-//! A file is written beside its place, synced, read back and verified, then renamed; a generation's indexes before its manifest. Whatever
+//! Only what is ours is removed: files of these names that begin as we write them, and those that a manifest names, however earlier versions
+//! called them. Whatever else is in the folder is somebody's. A file is written beside its place, synced, read back and verified, then renamed; a generation's indexes before its manifest. Whatever
 //! happens in between, what is read is a whole generation, old or new. Folder 0700, files 0600. An error names files and counts alone.
 
+mod cleaning;
 mod config;
+mod lock;
 mod manifest;
+mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -22,20 +26,15 @@ use std::sync::Arc;
 
 pub use config::{Start, StoreConfig};
 pub use manifest::KeptFeed;
+pub use names::is_kept_name;
 
 use crate::index::{Index, OpenError};
+use lock::{Lock, NotLocked};
 use manifest::Manifest;
+use names::Kind;
 
 /// The largest manifest: 128 feeds with every reason take a tenth of it.
 const MANIFEST_OCTETS_MAX: u64 = 4 << 20;
-/// What a manifest's file name begins with.
-const MANIFEST_FRONT: &str = "generation-";
-/// What it ends with.
-const MANIFEST_END: &str = ".json";
-/// What an index's file name ends with.
-const INDEX_END: &str = ".cenote";
-/// What an overlay's ends with.
-const OVERLAY_END: &str = ".overlay";
 
 /// Why something was not kept, or cannot be had back.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +48,10 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Another server has it.
-    #[error("{path}: the state directory is used by another process", path = path.display())]
+    #[error(
+        "{path}: the state directory is used by another process; stop that server, or give this one a folder of its own (state.directory)",
+        path = path.display()
+    )]
     InUse {
         /// The folder.
         path: PathBuf,
@@ -132,8 +134,8 @@ struct Place {
 pub struct Store {
     /// Where.
     folder: PathBuf,
-    /// Held as long as this is; `None`: the folder is read-only.
-    lock: Option<File>,
+    /// Held as long as this is; without it nothing is written or removed.
+    lock: Result<Lock, io::Error>,
     /// How many generations stay.
     keep: usize,
     /// What was kept, or read, last.
@@ -141,7 +143,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the folder, made if it is not there. One that cannot be written is only read from: see [`is_writable`](Self::is_writable).
+    /// Opens the folder, made if it is not there. One that cannot be written or locked is only read from: see
+    /// [`unwritable`](Self::unwritable).
     ///
     /// # Errors
     /// [`StoreError::Folder`], [`StoreError::InUse`].
@@ -151,13 +154,11 @@ impl Store {
             DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(bad)?;
         }
         fs::read_dir(folder).map_err(bad)?;
-        let lock =
-            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(folder.join("lock")).ok();
-        match lock.as_ref().map(File::try_lock) {
-            Some(Err(TryLockError::WouldBlock)) => return Err(StoreError::InUse { path: folder.to_owned() }),
-            Some(Err(TryLockError::Error(source))) => return Err(bad(source)),
-            Some(Ok(())) | None => {}
-        }
+        let lock = match Lock::take(folder) {
+            Ok(lock) => Ok(lock),
+            Err(NotLocked::Unwritable(why)) => Err(why),
+            Err(NotLocked::InUse) => return Err(StoreError::InUse { path: folder.to_owned() }),
+        };
         let keep = usize::try_from(keep).unwrap_or(usize::MAX).max(1);
         Ok(Self { folder: folder.to_owned(), lock, keep, saved: None })
     }
@@ -165,7 +166,24 @@ impl Store {
     /// Whether anything can be kept.
     #[must_use]
     pub const fn is_writable(&self) -> bool {
-        self.lock.is_some()
+        self.lock.is_ok()
+    }
+
+    /// Why nothing can be kept, if nothing can.
+    #[must_use]
+    pub fn unwritable(&self) -> Option<&io::Error> {
+        self.lock.as_ref().err()
+    }
+
+    /// Sees to it that the folder is still this process's to write in.
+    fn hold(&mut self) -> Result<(), StoreError> {
+        match &mut self.lock {
+            Ok(lock) => lock.renew(&self.folder),
+            Err(why) => Err(StoreError::Write {
+                path: self.folder.clone(),
+                source: io::Error::new(why.kind(), why.to_string()),
+            }),
+        }
     }
 
     /// The newest generation that is whole, and what was passed over on the way to it.
@@ -223,13 +241,14 @@ impl Store {
         feeds: Vec<KeptFeed>,
         parts: BTreeMap<String, Arc<Index>>,
     ) -> Result<(), StoreError> {
+        self.hold()?;
         if let Some(saved) = &mut self.saved {
             // Nothing can be over these any more: they need no memory, whatever comes of the rest.
             saved.parts.retain(|_, old| parts.values().any(|index| index.shares_base(old)));
         }
         let (manifest, bases) = self.write_all(generation, made_at_secs, feeds, &parts).inspect_err(|_| {
             // What is there of it helps nobody, and takes room.
-            self.prune(None);
+            self.prune(&[], None);
         })?;
         let same = |old: &&Saved| {
             let standing = |manifest: &Manifest| {
@@ -238,12 +257,9 @@ impl Store {
             };
             old.manifest.generation != generation && standing(&old.manifest) == standing(&manifest)
         };
-        if let Some(old) = self.saved.as_ref().filter(same) {
-            // It may be gone already.
-            fs::remove_file(self.manifest_path(old.manifest.generation)).ok();
-        }
+        let replaced = self.saved.as_ref().filter(same).map(|old| old.manifest.generation);
         self.saved = Some(Saved { manifest, parts, bases });
-        self.prune(None);
+        self.prune(replaced.as_slice(), None);
         Ok(())
     }
 
@@ -274,6 +290,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Write`]; what was written before stays.
     pub fn restate(&mut self, feeds: Vec<KeptFeed>) -> Result<(), StoreError> {
+        self.hold()?;
         let Some(mut saved) = self.saved.take() else { return Ok(()) };
         let before = std::mem::replace(&mut saved.manifest.feeds, feeds);
         let written = self.write_manifest(&saved.manifest);
@@ -297,11 +314,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let last = self.saved.as_ref().map(|saved| saved.manifest.generation).filter(|&last| last != generation);
         self.save(generation, made_at_secs, feeds, parts)?;
-        if let Some(last) = last {
-            // It may be gone already.
-            fs::remove_file(self.manifest_path(last)).ok();
-            self.prune(None);
-        }
+        self.prune(last.as_slice(), None);
         Ok(())
     }
 
@@ -319,7 +332,7 @@ impl Store {
                 }
             }
             if holds_base {
-                let overlay = format!("{generation:010}-{part}{OVERLAY_END}");
+                let overlay = names::overlay(generation, part);
                 let path = self.folder.join(&overlay);
                 let written = self.write(generation, &path, overlay_octets(index), self.free_octets(), || {
                     index.write_overlay_file(&path)
@@ -327,7 +340,7 @@ impl Store {
                 return Ok(Place { file, overlay: Some(overlay).filter(|_| written), holds_base });
             }
         }
-        let file = format!("{generation:010}-{part}{INDEX_END}");
+        let file = names::index(generation, part);
         let path = self.folder.join(&file);
         self.write(generation, &path, index.bytes() as u64, self.free_octets(), || index.write_file(&path))?;
         Ok(Place { file, overlay: None, holds_base: !index.is_amended() })
@@ -363,62 +376,9 @@ impl Store {
         }
     }
 
-    /// Removes as many of the oldest generations as make room for `octets`, and none if even all but `stay` would not; what of `generation` is
-    /// there already stays, and so does the generation kept last.
-    fn make_room(&self, generation: u64, octets: u64, free: u64, stay: usize) -> bool {
-        let last = self.saved.as_ref().map(|saved| saved.manifest.generation);
-        let numbers = self.numbers();
-        let may_go: Vec<u64> = numbers.iter().copied().filter(|&number| Some(number) != last).collect();
-        for count in 1..=may_go.len().min(numbers.len().saturating_sub(stay)) {
-            let (go, _) = may_go.split_at(count);
-            let left = numbers.iter().copied().filter(|number| !go.contains(number));
-            let unneeded = self.unneeded(left, Some(generation)).into_iter();
-            let given: u64 = unneeded.filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum();
-            if free.saturating_add(given) >= octets {
-                let gone = go.iter().filter(|&&number| fs::remove_file(self.manifest_path(number)).is_ok()).count();
-                self.prune(Some(generation));
-                return gone > 0;
-            }
-        }
-        false
-    }
-
     /// How much may still be written where generations are kept.
     fn free_octets(&self) -> u64 {
         rustix::fs::statvfs(&self.folder).map_or(0, |system| system.f_bavail.saturating_mul(system.f_frsize))
-    }
-
-    /// Removes what is older than is kept, indexes that no manifest names but those of `coming`, and what a write left half
-    /// done.
-    fn prune(&self, coming: Option<u64>) {
-        let numbers = self.numbers();
-        for number in numbers.iter().rev().skip(self.keep) {
-            // What cannot be removed now is at the next save.
-            fs::remove_file(self.manifest_path(*number)).ok();
-        }
-        for file in self.unneeded(numbers.into_iter().rev().take(self.keep), coming) {
-            fs::remove_file(file).ok();
-        }
-    }
-
-    /// The files that are ours and that none of these generations needs, nor `coming`.
-    fn unneeded(&self, generations: impl Iterator<Item = u64>, coming: Option<u64>) -> Vec<PathBuf> {
-        let mut needed = BTreeSet::new();
-        for number in generations {
-            match self.manifest(number) {
-                Ok(manifest) => needed.extend(manifest.files().cloned()),
-                // Of a manifest that cannot be read it is not known what it needs: nothing is removed.
-                Err(_) => return Vec::new(),
-            }
-        }
-        let coming = coming.map(|generation| format!("{generation:010}-"));
-        let mut names = self.names();
-        names.retain(|name| {
-            let ours = [INDEX_END, OVERLAY_END].iter().any(|end| name.ends_with(end));
-            let comes = coming.as_ref().is_some_and(|front| name.starts_with(front));
-            !comes && (name.ends_with(".tmp") || (ours && !needed.contains(name)))
-        });
-        names.into_iter().map(|name| self.folder.join(name)).collect()
     }
 
     /// The file names in the folder.
@@ -429,13 +389,13 @@ impl Store {
 
     /// The kept generations' numbers, ascending.
     fn numbers(&self) -> BTreeSet<u64> {
-        let number = |name: String| name.strip_prefix(MANIFEST_FRONT)?.strip_suffix(MANIFEST_END)?.parse().ok();
-        self.names().into_iter().filter_map(number).collect()
+        let of_manifest = |name: String| names::read(&name).filter(|(_, kind)| *kind == Kind::Manifest);
+        self.names().into_iter().filter_map(of_manifest).map(|(number, _)| number).collect()
     }
 
     /// Where a generation's manifest is.
     fn manifest_path(&self, generation: u64) -> PathBuf {
-        self.folder.join(format!("{MANIFEST_FRONT}{generation:010}{MANIFEST_END}"))
+        self.folder.join(names::manifest(generation))
     }
 
     /// Reads a manifest.

@@ -76,7 +76,7 @@ fn what_is_the_same_takes_the_place_of_the_last_and_is_not_written_again() {
     for number in 1..=4 {
         save(&mut store, number, &one);
     }
-    assert_eq!(files(folder.path()), ["0000000001-big.cenote", "generation-0000000004.json"]);
+    assert_eq!(files(folder.path()), ["generation-0000000001-big.index", "generation-0000000004.json"]);
     // Pinned, it is another one.
     store.save(5, 1_700_000_000, vec![feed(true)], parts(&one)).unwrap();
     assert_eq!(store.list().len(), 2);
@@ -86,7 +86,7 @@ fn what_is_the_same_takes_the_place_of_the_last_and_is_not_written_again() {
     let (kept, _) = store.newest();
     // What was read back is in force and known.
     store.save(6, 1_700_000_000, vec![feed(true)], kept.unwrap().parts).unwrap();
-    assert_eq!(files(folder.path()).iter().filter(|name| name.ends_with(INDEX_END)).count(), 1);
+    assert_eq!(files(folder.path()).iter().filter(|name| name.ends_with(".index")).count(), 1);
 }
 
 #[test]
@@ -98,10 +98,10 @@ fn what_is_damaged_is_passed_over_and_told() {
     }
     drop(store);
     let path = |file: &str| folder.path().join(file);
-    let mut octets = fs::read(path("0000000004-big.cenote")).unwrap();
+    let mut octets = fs::read(path("generation-0000000004-big.index")).unwrap();
     octets.truncate(octets.len() - 1);
-    fs::write(path("0000000004-big.cenote"), octets).unwrap();
-    fs::remove_file(path("0000000003-big.cenote")).unwrap();
+    fs::write(path("generation-0000000004-big.index"), octets).unwrap();
+    fs::remove_file(path("generation-0000000003-big.index")).unwrap();
     fs::write(path("generation-0000000002.json"), b"{").unwrap();
     let mut store = Store::open(folder.path(), 9).unwrap();
     let (kept, passed_over) = store.newest();
@@ -119,11 +119,74 @@ fn what_is_damaged_is_passed_over_and_told() {
 fn what_a_write_left_half_done_goes_at_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = Store::open(folder.path(), 2).unwrap();
-    fs::write(folder.path().join("0000000007-big.cenote.99.tmp"), b"half").unwrap();
-    fs::write(folder.path().join("0000000007-big.cenote"), b"no manifest names it").unwrap();
+    fs::write(folder.path().join("generation-0000000007-big.index.99.tmp"), b"half").unwrap();
+    let index_of = |number| folder.path().join(names::index(number, "big"));
+    fs::write(index_of(7), [&crate::index::MAGIC[..], b"no manifest names it"].concat()).unwrap();
     fs::write(folder.path().join("notes.txt"), b"somebody's").unwrap();
     save(&mut store, 8, &index(b"\x04test\x01a"));
-    assert_eq!(files(folder.path()), ["0000000008-big.cenote", "generation-0000000008.json", "notes.txt"]);
+    assert_eq!(files(folder.path()), ["generation-0000000008-big.index", "generation-0000000008.json", "notes.txt"]);
+}
+
+#[test]
+fn what_is_not_ours_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path(), 2).unwrap();
+    let artifact = [&crate::index::MAGIC[..], b"somebody's"].concat();
+    let theirs = [
+        ("indicators.cenote", &artifact[..]),
+        ("0000000003-big.cenote", &artifact),
+        ("2026112601-small.overlay", &artifact),
+        ("list.cenote.99.tmp", b"being compiled"),
+        ("generation-0000000001-big.index", b"not an index"),
+        ("generation-0000000002.json", b"{}"),
+    ];
+    for (name, octets) in theirs {
+        fs::write(folder.path().join(name), octets).unwrap();
+    }
+    for number in 5..10 {
+        save(&mut store, number, &index(&[1, b'a' + u8::try_from(number).unwrap()]));
+    }
+    for (name, octets) in theirs {
+        assert_eq!(fs::read(folder.path().join(name)).unwrap(), octets, "{name}");
+    }
+    assert_eq!(files(folder.path()).len(), theirs.len() + 4, "{:?}", files(folder.path()));
+}
+
+#[test]
+fn what_earlier_versions_called_otherwise_is_read_and_goes_with_its_generations() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |file: &str| folder.path().join(file);
+    let mut store = Store::open(folder.path(), 2).unwrap();
+    save(&mut store, 1, &index(b"\x04test\x01a"));
+    drop(store);
+    let (new, old) = (names::index(1, "big"), "0000000001-big.cenote");
+    fs::rename(path(&new), path(old)).unwrap();
+    let manifest = fs::read_to_string(path(&names::manifest(1))).unwrap();
+    fs::write(path(&names::manifest(1)), manifest.replace(&new, old)).unwrap();
+    let mut store = Store::open(folder.path(), 2).unwrap();
+    assert_eq!(store.newest().0.unwrap().generation, 1);
+    save(&mut store, 2, &index(b"\x04test\x01b"));
+    assert!(path(old).exists(), "it is needed");
+    save(&mut store, 3, &index(b"\x04test\x01c"));
+    assert!(!path(old).exists() && store.newest().0.unwrap().generation == 3, "{:?}", files(folder.path()));
+}
+
+#[test]
+fn without_its_lock_nothing_is_written_or_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path(), 2).unwrap();
+    save(&mut store, 1, &index(b"\x04test\x01a"));
+    drop(store);
+    // Whoever may write anywhere cannot write to a folder.
+    fs::remove_file(folder.path().join("lock")).unwrap();
+    fs::create_dir(folder.path().join("lock")).unwrap();
+    let before = files(folder.path());
+    let mut store = Store::open(folder.path(), 2).unwrap();
+    assert!(!store.is_writable() && store.newest().0.unwrap().generation == 1);
+    let error = store.save(2, 0, vec![feed(false)], parts(&index(b"\x04test\x01b"))).unwrap_err();
+    assert!(matches!(error, StoreError::Write { .. }), "{error:?}");
+    assert!(store.restate(vec![feed(true)]).is_err());
+    assert_eq!((files(folder.path()), store.list()[0].feeds[0].pinned), (before, false));
 }
 
 #[test]
@@ -183,8 +246,8 @@ fn a_full_disk_costs_older_generations_only_where_that_makes_room() {
     for (number, key) in [(1, b"\x04test\x01a"), (2, b"\x04test\x01b"), (3, b"\x04test\x01c"), (4, b"\x04test\x01d")] {
         save(&mut store, number, &index(key));
     }
-    let path = folder.path().join("0000000005-big.cenote");
-    let octets = fs::metadata(folder.path().join("0000000001-big.cenote")).unwrap().len();
+    let path = folder.path().join("generation-0000000005-big.index");
+    let octets = fs::metadata(folder.path().join("generation-0000000001-big.index")).unwrap().len();
     // Nothing that may go would do.
     assert!(store.write(5, &path, octets * 4, 0, full).is_err());
     assert_eq!(numbers(&store), [4, 3, 2, 1]);
@@ -199,7 +262,7 @@ fn a_full_disk_costs_older_generations_only_where_that_makes_room() {
     assert_eq!(numbers(&store), [4], "and the one before the new one stays");
     assert!(store.write(5, &path, 1, 0, full).is_err());
     assert_eq!(numbers(&store), [4]);
-    assert_eq!(files(folder.path()), ["0000000004-big.cenote", "generation-0000000004.json"]);
+    assert_eq!(files(folder.path()), ["generation-0000000004-big.index", "generation-0000000004.json"]);
 }
 
 #[test]
