@@ -5,6 +5,7 @@
 
 mod assemble;
 mod assembly;
+mod compile;
 mod content;
 mod control;
 mod differences;
@@ -28,6 +29,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::{error, io};
 
+pub use compile::{Asked, CompileError, Uncarried, compile};
 pub use differences::{DIFFERENCES_NAMED_MAX, Differences};
 pub use explain::NoListener;
 pub use feeds::FeedSet;

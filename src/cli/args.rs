@@ -40,6 +40,9 @@ pub(super) enum Command {
     /// client's comes first.
     Explain(Box<Explain>),
     /// Write the index of all feeds into a file, which is a feed source itself (format artifact).
+    ///
+    /// The file holds entries and no policy: a feed with an action, may-allow, checks turned off or a sinkhole of its own is refused, and so
+    /// are several feeds whose entries do not all ask for the same.
     Compile(Compile),
     /// Have the running server read its configuration and all feeds again, whatever their files look like.
     Reload(Socket),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Asked, Banner, BannerFeed, Checked, Compiled, Failed, FeedLines, House, Reloaded};
 use crate::admin::{self, Asker, Explanation, FeedDifferences, FeedSummary, GenerationSummary, Reply, Request};
-use crate::app::{self, FeedState, LoadedFeeds, Server, Signals, StartError, Wanted};
+use crate::app::{self, FeedState, Server, Signals};
 use crate::config::Settings;
 use crate::feed::{Reason, Report, SAMPLE_NAME, Source};
 use crate::name::Name;
@@ -71,13 +71,7 @@ impl House for Cenote {
 
     fn compile(&self, settings: &Settings, out: &Path, step: &(dyn Fn(u64, u64) + Sync)) -> Result<Compiled, Failed> {
         app::harden()?;
-        let loaded = app::load_feeds(&settings.feeds, None, Wanted::Changed, &mut |_, done, total| step(done, total));
-        let LoadedFeeds { set: feeds, troubles, .. } = loaded.map_err(|error| StartError::Load(error.into()))?;
-        if !troubles.is_empty() {
-            return Err(StartError::Load(app::ReloadError::Feeds(troubles)).into());
-        }
-        let index = feeds.merged()?;
-        index.write_file(out)?;
+        let index = app::compile(settings, out, &mut |_, done, total| step(done, total))?;
         let octets = std::fs::metadata(out)?.len();
         Ok(Compiled { entries: index.keys() as u64, octets })
     }

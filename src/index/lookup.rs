@@ -10,7 +10,7 @@ use fst::raw::Output;
 
 use super::layers::{Both, Layer, Listings};
 use super::rows::Row;
-use super::{FeedId, OpenError, Side, Until};
+use super::{FeedId, OpenError, Side, Until, Verb};
 use crate::name::{NameRef, fold};
 
 /// One feed as the index knows it.
@@ -143,6 +143,24 @@ impl Index {
     #[must_use]
     pub fn feeds(&self) -> &[IndexedFeed] {
         &self.feeds
+    }
+
+    /// What the entries of a feed ask for, each once, in order. Costs a look at every row, not at every key.
+    #[must_use]
+    pub fn asks(&self, feed: FeedId) -> Vec<Verb> {
+        let listings = self.layers().flat_map(|layer| layer.rows.iter()).flat_map(Row::listings);
+        let own = listings.filter(|listing| listing.feed == feed);
+        let mut verbs: Vec<_> = own.flat_map(|listing| [listing.verbs.at, listing.verbs.below]).flatten().collect();
+        verbs.sort_unstable();
+        verbs.dedup();
+        verbs
+    }
+
+    /// Whether, were all feeds one as [`open_one_feed`](Self::open_one_feed) makes them, some name would end at another time than what is below
+    /// it: an artifact holds one end for both. Costs as [`asks`](Self::asks).
+    #[must_use]
+    pub fn ends_apart(&self) -> bool {
+        self.layers().flat_map(|layer| layer.rows.iter()).any(Row::ends_apart)
     }
 
     /// An artifact held in memory, opened as one feed, `name` at place `id`: what it is when it is a feed's source. The map is not touched.

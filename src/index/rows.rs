@@ -149,6 +149,16 @@ impl Row {
         Self { listings: listing.into_iter().collect() }
     }
 
+    /// Whether the feeds together list the name itself until another time than what is below it.
+    pub(super) fn ends_apart(&self) -> bool {
+        let last = |place: fn(&Listing) -> Option<Verb>| {
+            let those = self.listings.iter().filter(|listing| place(listing).is_some());
+            those.map(|listing| listing.verbs.until).max()
+        };
+        let (at, below) = (last(|listing| listing.verbs.at), last(|listing| listing.verbs.below));
+        at.zip(below).is_some_and(|(at, below)| at != below)
+    }
+
     /// The row without what has come to its end, `now_secs` after 1970.
     pub(super) fn lapse(&self, now_secs: u64) -> Self {
         let stands = |listing: &&Listing| !listing.verbs.until.has_come(now_secs);

@@ -1,5 +1,5 @@
 //! The edges of publishing: by which rule an update is refused and what is said of it, that a reload reads everything, that the state directory
-//! leaves alone what is not its own.
+//! leaves alone what is not its own, and what an artifact cannot carry.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -229,6 +229,11 @@ fn the_state_directory_keeps_what_an_operator_puts_there() {
     }
     assert_eq!(fs::read_to_string(state.join("generation-0000000077.json")).unwrap(), theirs);
     assert_eq!(house.generations().0.len(), 5);
+    let refused = ends(
+        1,
+        &["compile", "--out", &out("generation-0000000009-big.index"), "--config", &config.display().to_string()],
+    );
+    assert!(refused.1.contains("expected another name"), "{}", refused.1);
 }
 
 #[test]
@@ -257,4 +262,66 @@ fn two_servers_do_not_meet_in_a_state_directory_that_was_made_anew() {
     assert!(house.a("five.test").is_sunk() && other.a("theirs.test").is_sunk());
     assert_eq!(names(&state), theirs, "what the other keeps is not touched");
     assert_eq!((house.metric("cenote_state_kept"), other.metric("cenote_state_kept")), (0, 1));
+}
+
+#[test]
+fn what_an_artifact_cannot_carry_is_not_compiled() {
+    let compile = |plan: &Plan, code| {
+        let out = plan.path("index.cenote");
+        let said = ends(code, &["compile", "--out", &out, "--config", &plan.write().display().to_string()]);
+        said.1
+    };
+    let (zone, passes) = ("@ SOA ns host 1 2 3 4 5\n", "@ SOA ns host 1 2 3 4 5\nb.kestrel.test CNAME rpz-passthru.\n");
+    let nx = format!("{zone}kestrel.test CNAME .\n*.kestrel.test CNAME .\n");
+    let plain = "kestrel.test\n";
+    type Feed<'f> = (&'f str, &'f str);
+    for (one, two, wants) in [
+        ((plain, "action = 'observe'"), None, &["feed one: ", "action = \"observe\""][..]),
+        ((plain, "action = 'passthru'\nmay-allow = true"), None, &["feed one: ", "action = \"passthru\"", "may-allow"]),
+        ((plain, "action = 'nxdomain'"), None, &["feed one: ", "action = \"nxdomain\""]),
+        ((passes, "may-allow = true"), None, &["feed one: ", "may-allow"]),
+        ((plain, "sinkhole = { ipv4 = '192.0.2.1' }"), None, &["feed one: ", "sinkhole"]),
+        (
+            (plain, "check-targets = false\ncheck-addresses = false"),
+            None,
+            &["feed one: ", "check-targets", "check-addresses"],
+        ),
+        ((plain, ""), Some((plain, "action = 'drop'")), &["feed two: ", "action = \"drop\""]),
+        ((plain, ""), Some((nx.as_str(), "")), &["feed two: ", "nxdomain", "a file of its own"]),
+        ((plain, ""), Some((passes, "")), &["feed two: ", "passthru", "a file of its own"]),
+        ((plain, ""), Some(("||a.test^\n@@||b.a.test^\n", "")), &["feed two: ", "exceptions", "a file of its own"]),
+    ] as [(Feed<'_>, Option<Feed<'_>>, &[&str]); 10]
+    {
+        let mut plan = Plan::new().feed_with("one", one.0, one.1);
+        if let Some((text, keys)) = two {
+            plan = plan.feed_with("two", text, keys);
+        }
+        fs::write(plan.path("index.cenote"), "an older file").unwrap();
+        let said = compile(&plan, 1);
+        assert!(wants.iter().all(|want| said.contains(want)), "{wants:?} in {said}");
+        assert!(!said.contains("kestrel"), "no indicator: {said}");
+        assert_eq!(fs::read_to_string(plan.path("index.cenote")).unwrap(), "an older file", "{said}");
+    }
+    // One feed's own entries are carried as they are, and feeds that ask for one thing are one.
+    for (one, two) in
+        [(passes, None), (nx.as_str(), None), (plain, Some("other.test\n")), (nx.as_str(), Some(nx.as_str()))]
+    {
+        let mut plan = Plan::new().feed_with("one", one, "");
+        if let Some(text) = two {
+            plan = plan.feed_with("two", text, "");
+        }
+        compile(&plan, 0);
+    }
+}
+
+#[test]
+fn a_passthru_in_an_artifact_lets_through_where_it_may() {
+    let zone = "@ SOA ns host 1 2 3 4 5\nbad.test CNAME .\n*.bad.test CNAME .\ngood.bad.test CNAME rpz-passthru.\n";
+    let plan = Plan::new().feed("one", zone);
+    ends(0, &["compile", "--out", &plan.path("index.cenote"), "--config", &plan.write().display().to_string()]);
+    let used = plan.no_tables().tables("[[feed]]\nname = 'one'\nsource = 'index.cenote'\nmay-allow = true\n");
+    let config = used.write().display().to_string();
+    for (name, said) in [("good.bad.test", "let through: passthru"), ("www.bad.test", "sunk: nxdomain")] {
+        assert!(ends(0, &["explain", name, "--config", &config]).0.contains(said), "{name}");
+    }
 }
