@@ -17,6 +17,7 @@ mod harness;
 #[path = "../../fuzz/src/lib.rs"]
 mod fuzz;
 
+mod alerts;
 mod canary;
 mod endurance;
 mod forward;
