@@ -276,7 +276,7 @@ impl Fresh {
 pub(super) fn read_one(id: FeedId, config: &feed::Config, progress: Progress<'_>) -> Result<Fresh, FeedError> {
     match feed::load(config, &mut |done, total| progress(&config.name, done, total))? {
         Loaded::Text { entries, report } => {
-            let load = report.weigh(config.terms.guard.canaries_sunk(&entries));
+            let load = report.weigh(config.terms.guard.canaries_sunk(&entries, config.terms.may_allow));
             Ok(Fresh { next: Next::Fresh(entries), load, report: Some(*report) })
         }
         Loaded::Artifact { bytes } => {

@@ -71,7 +71,7 @@ pub(super) fn feed(
         sink: has_sink.then_some(sink),
     };
     let format = or(format, feed::Format::Auto);
-    let terms = feed::Terms { trust_suffixes, guard, column: column.map(|placed| placed.value), indicators };
+    let terms = feed::Terms { trust_suffixes, may_allow, guard, column: column.map(|placed| placed.value), indicators };
     Some((feed::Config { name, source: source?.value, format, terms, gate, refresh_secs }, policy))
 }
 

@@ -12,7 +12,7 @@ use crate::index::{Index, Kept, Subject};
 #[must_use]
 pub fn weigh_artifact(index: &Index, terms: &Terms) -> Load {
     let Some(feed) = index.feeds().first() else { return Load::default() };
-    let (canaries, protected) = terms.guard.sunk_by(index);
+    let (canaries, protected) = terms.guard.sunk_by(index, terms.may_allow);
     let mut load = Load { entries: feed.entries, canaries, protected, ..Load::default() };
     if terms.trust_suffixes && !terms.guard.has_zones() {
         return load;
@@ -39,6 +39,7 @@ mod tests {
     use super::*;
     use crate::feed::{Guard, Protected, TextFormat, read_text};
     use crate::index::{FeedId, Part};
+    use crate::name::Name;
 
     /// An artifact of these RPZ lines, made by somebody who trusts them.
     fn artifact(lines: &str) -> Index {
@@ -81,6 +82,12 @@ mod tests {
                 assert_eq!((load.protected, load.suffixes), want, "{owner} {trust_suffixes}");
                 assert_eq!(load.entries, 2, "{owner}");
             }
+        }
+        let lines = "*.site.test CNAME .\nwww.site.test CNAME rpz-passthru.\n";
+        for (may_allow, sunk) in [(false, 1), (true, 0)] {
+            let canaries = Arc::new(Guard::new(&protected, vec![Name::from_text(b"www.site.test").unwrap()]));
+            let load = weigh_artifact(&artifact(lines), &Terms { may_allow, guard: canaries, ..Terms::default() });
+            assert_eq!((load.canaries, load.protected), (sunk, sunk), "{may_allow}");
         }
         let passes =
             weigh_artifact(&artifact("a.corp.test CNAME rpz-passthru.\n"), &Terms { guard, ..Terms::default() });

@@ -1,15 +1,17 @@
 //! [`Guard`]: names that no feed may sink: `protected` ones, which an entry is refused for, and canaries, which a whole update is.
 //!
-//! `name` protects the name itself, from entries on it and above it; `*.name` everything below it as well. Protected names may be a million
-//! (top sites), so they lie end to end as sorted keys: asking costs a binary search an entry, and nothing if there are none.
+//! `name` protects the name itself, from entries on it and above it; `*.name` everything below it as well. Here entries are asked about, as
+//! they are read; what is listed otherwise (where a protected name's answer leads, who asks for it) the judge spares, by the same
+//! [set of names](NameSet).
 
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::index::{Index, Sorted, Verb, Verbs};
-use crate::name::{Name, NameError};
+use crate::name::{Name, NameError, NameSet};
 
 /// The most protected names: more than any list of top sites has.
 pub const PROTECTED_MAX: usize = 2_000_000;
@@ -47,13 +49,19 @@ pub enum ProtectedError {
     },
 }
 
-/// One protected name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One protected name, of which there may be millions.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Protected {
-    /// The name.
-    pub name: Name,
+    /// The name's [key](crate::name::NameKey).
+    key: Box<[u8]>,
     /// Whether what is below it is protected too.
-    pub below: bool,
+    below: bool,
+}
+
+impl std::fmt::Debug for Protected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Protected").field("below", &self.below).finish_non_exhaustive()
+    }
 }
 
 impl Protected {
@@ -67,7 +75,7 @@ impl Protected {
         if name == Name::ROOT {
             return Err(NameError::EmptyLabel);
         }
-        Ok(Self { name, below })
+        Ok(Self { key: name.key()?.as_bytes().into(), below })
     }
 
     /// Reads a file of names, one a line; `#` begins a comment.
@@ -97,74 +105,11 @@ impl Protected {
     }
 }
 
-/// Keys end to end, in order.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
-struct Keys {
-    /// The keys.
-    octets: Vec<u8>,
-    /// Where each ends.
-    ends: Vec<u32>,
-}
-
-impl Keys {
-    /// Puts keys in order.
-    fn of(mut keys: Vec<Box<[u8]>>) -> Self {
-        keys.sort_unstable();
-        keys.dedup();
-        let mut sorted = Self::default();
-        for key in keys {
-            sorted.octets.extend_from_slice(&key);
-            // A key has at most 254 octets and there are at most two million.
-            sorted.ends.push(u32::try_from(sorted.octets.len()).unwrap_or(u32::MAX));
-        }
-        sorted
-    }
-
-    /// The key at `place`.
-    fn get(&self, place: usize) -> Option<&[u8]> {
-        let start = match place.checked_sub(1) {
-            Some(before) => *self.ends.get(before)? as usize,
-            None => 0,
-        };
-        self.octets.get(start..*self.ends.get(place)? as usize)
-    }
-
-    /// The first key that is not less than `key`.
-    fn from(&self, key: &[u8]) -> Option<&[u8]> {
-        let (mut low, mut high) = (0, self.ends.len());
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            if self.get(middle).is_some_and(|at| at < key) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        self.get(low)
-    }
-
-    /// Whether `key` is among them.
-    fn holds(&self, key: &[u8]) -> bool {
-        self.from(key) == Some(key)
-    }
-
-    /// Whether one of them is below `key`, which is an ancestor of just those that start with it.
-    fn holds_below(&self, key: &[u8]) -> bool {
-        // What follows a whole name is a length octet, at least 1.
-        let first = [key, &[1]].concat();
-        self.from(&first).is_some_and(|found| found.starts_with(key))
-    }
-}
-
 /// Names that no feed may sink. Its `Debug` shows counts alone.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Guard {
-    /// All that are protected.
-    names: Keys,
-    /// Those of which what is below is protected too.
-    zones: Keys,
-    /// The same names, to be looked up in what cannot be refused entry by entry.
-    protected: Vec<Name>,
+    /// Those that are protected.
+    protected: Arc<NameSet>,
     /// Canaries.
     canaries: Vec<Name>,
 }
@@ -172,14 +117,13 @@ pub struct Guard {
 impl Hash for Guard {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // Canaries belong to the gate: they change what is let in, not how it is read.
-        self.names.hash(state);
-        self.zones.hash(state);
+        self.protected.hash(state);
     }
 }
 
 impl std::fmt::Debug for Guard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (names, canaries) = (self.names.ends.len(), self.canaries.len());
+        let (names, canaries) = (self.protected.len(), self.canaries.len());
         f.debug_struct("Guard").field("protected", &names).field("canaries", &canaries).finish()
     }
 }
@@ -188,64 +132,55 @@ impl Guard {
     /// Guards these.
     #[must_use]
     pub fn new(protected: &[Protected], canaries: Vec<Name>) -> Self {
-        let key = |name: &Name| name.key().ok().map(|key| Box::from(key.as_bytes()));
-        let keys = |which: fn(&Protected) -> bool| {
-            Keys::of(protected.iter().filter(|one| which(one)).filter_map(|one| key(&one.name)).collect())
-        };
-        let names = protected.iter().map(|one| one.name.clone()).collect();
-        Self { names: keys(|_| true), zones: keys(|one| one.below), protected: names, canaries }
+        let protected = NameSet::of(protected.iter().map(|one| (&*one.key, one.below)));
+        Self { protected: Arc::new(protected), canaries }
+    }
+
+    /// The protected names, for whoever judges queries.
+    #[must_use]
+    pub const fn protected(&self) -> &Arc<NameSet> {
+        &self.protected
     }
 
     /// Whether an entry on `key` that says `verbs` would sink what is protected.
     #[must_use]
     pub fn refuses(&self, key: &[u8], verbs: Verbs) -> bool {
-        if self.names.ends.is_empty() {
+        if self.protected.is_empty() {
             return false;
         }
         let (at, below) = (sinks_by(verbs.at), sinks_by(verbs.below));
-        (at && self.names.holds(key))
-            || (below && self.names.holds_below(key))
-            || ((at || below) && self.has_zones() && self.is_in_zone(key))
+        (at && self.protected.holds(key))
+            || (below && self.protected.holds_below(key))
+            || ((at || below) && self.protected.is_in_subtree(key))
     }
 
-    /// Whether `key` is a zone of which everything is protected, or in one.
-    fn is_in_zone(&self, key: &[u8]) -> bool {
-        let mut end = 0;
-        while let Some(&length) = key.get(end) {
-            end += 1 + usize::from(length);
-            if key.get(..end).is_some_and(|above| self.zones.holds(above)) {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// How many canaries these entries would sink.
+    /// How many canaries these entries would sink; `may_allow`: their feed's passthru entries let through.
     #[must_use]
-    pub fn canaries_sunk(&self, entries: &Sorted) -> u64 {
-        let sunk = self.canaries.iter().filter(|canary| canary.key().is_ok_and(|key| sinks(entries, key.as_bytes())));
-        sunk.count() as u64
+    pub fn canaries_sunk(&self, entries: &Sorted, may_allow: bool) -> u64 {
+        let sunk = |key: &[u8]| sinks(entries, key, may_allow);
+        self.canaries.iter().filter(|canary| canary.key().is_ok_and(|key| sunk(key.as_bytes()))).count() as u64
     }
 
     /// How many canaries, and how many protected names, an index would sink; of what is below a protected zone only its name is asked here.
-    pub(super) fn sunk_by(&self, index: &Index) -> (u64, u64) {
-        let sunk = |names: &[Name]| names.iter().filter(|name| index_sinks(index, name)).count() as u64;
-        (sunk(&self.canaries), sunk(&self.protected))
+    pub(super) fn sunk_by(&self, index: &Index, may_allow: bool) -> (u64, u64) {
+        let sinks = |name: &Name| index_sinks(index, name, may_allow);
+        let canaries = self.canaries.iter().filter(|name| sinks(name)).count();
+        (canaries as u64, self.protected.names().filter(sinks).count() as u64)
     }
 
     /// Whether there are zones of which everything is protected.
-    pub(super) const fn has_zones(&self) -> bool {
-        !self.zones.ends.is_empty()
+    pub(super) fn has_zones(&self) -> bool {
+        self.protected.has_subtrees()
     }
 
     /// Whether an entry on `key` that says `verbs` would sink what is below a zone of which everything is protected.
     pub(super) fn refuses_below_zone(&self, key: &[u8], verbs: Verbs) -> bool {
-        if !self.has_zones() || !self.is_in_zone(key) {
+        if !self.protected.is_in_subtree(key) {
             return false;
         }
         // One that sinks the zone's own name is told by that.
         let (at, below) = (sinks_by(verbs.at), sinks_by(verbs.below));
-        if self.zones.holds(key) { below && !at } else { below || at }
+        if self.protected.holds_subtree(key) { below && !at } else { below || at }
     }
 }
 
@@ -254,43 +189,53 @@ const fn sinks_by(verb: Option<Verb>) -> bool {
     !matches!(verb, None | Some(Verb::Passthru | Verb::Cancel))
 }
 
-/// Whether entries sink the name of `key`: the deepest one that says anything decides.
-fn sinks(entries: &Sorted, key: &[u8]) -> bool {
-    let (mut end, mut sunk) = (0, false);
-    let mut hear = |verb: Option<Verb>| {
-        if verb.is_some() {
-            sunk = sinks_by(verb);
+/// What one feed's entries come to for a name, as a query would hear them; the less deep an entry, the earlier it is heard.
+struct Hearing {
+    /// Whether the feed's passthru entries let through: in one that may not they are as if they were not there.
+    may_allow: bool,
+    /// Whether the deepest entry that was heard sinks it.
+    sunk: bool,
+}
+
+impl Hearing {
+    /// Hears an entry.
+    const fn hear(&mut self, verb: Option<Verb>) {
+        match verb {
+            None => {}
+            Some(Verb::Passthru) if !self.may_allow => {}
+            Some(_) => self.sunk = sinks_by(verb),
         }
-    };
-    hear(entries.get(&[]).and_then(|verbs| verbs.below));
+    }
+}
+
+/// Whether one feed's entries sink the name of `key`.
+fn sinks(entries: &Sorted, key: &[u8], may_allow: bool) -> bool {
+    let (mut end, mut hearing) = (0, Hearing { may_allow, sunk: false });
+    hearing.hear(entries.get(&[]).and_then(|verbs| verbs.below));
     while let Some(&length) = key.get(end) {
         end += 1 + usize::from(length);
         let Some(verbs) = key.get(..end).and_then(|above| entries.get(above)) else { continue };
-        hear(if end == key.len() { verbs.at } else { verbs.below });
+        hearing.hear(if end == key.len() { verbs.at } else { verbs.below });
     }
-    sunk
+    hearing.sunk
 }
 
-/// Whether an index sinks a name, whichever of its feeds does.
-fn index_sinks(index: &Index, name: &Name) -> bool {
+/// Whether an index of one feed sinks a name.
+fn index_sinks(index: &Index, name: &Name, may_allow: bool) -> bool {
     let Ok(view) = name.view() else { return false };
-    let mut sunk = false;
+    let mut hearing = Hearing { may_allow, sunk: false };
     index.walk(&view, |labels, listings| {
         for listing in listings.iter() {
-            let verb = if labels == view.labels() { listing.verbs.at } else { listing.verbs.below };
-            if verb.is_some() {
-                sunk = sinks_by(verb);
-            }
+            hearing.hear(if labels == view.labels() { listing.verbs.at } else { listing.verbs.below });
         }
     });
-    sunk
+    hearing.sunk
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::feed::{Terms, TextFormat, read_text};
-    use std::sync::Arc;
 
     fn guard(protected: &[&str], canaries: &[&str]) -> Arc<Guard> {
         let protected: Vec<_> = protected.iter().map(|text| Protected::from_text(text).unwrap()).collect();
@@ -348,7 +293,7 @@ mod tests {
         let canaries = guard(&[], &["a.b.test"]);
         for rules in ["||b.test^$important", "||b.test^$denyallow=c.b.test", "@@||a.b.test^\n||b.test^$important"] {
             let (sorted, _) = read_text(rules.as_bytes(), TextFormat::Adblock, &Terms::default()).unwrap();
-            assert_eq!(canaries.canaries_sunk(&sorted), 1, "{rules}");
+            assert_eq!(canaries.canaries_sunk(&sorted, false), 1, "{rules}");
         }
     }
 
@@ -363,11 +308,28 @@ mod tests {
             ("ab.test\nb.testing\n", 0),
         ] {
             let (sorted, _) = read_text(text.as_bytes(), TextFormat::Plain, &Terms::default()).unwrap();
-            assert_eq!(guard.canaries_sunk(&sorted), sunk, "{text:?}");
+            assert_eq!(guard.canaries_sunk(&sorted, false), sunk, "{text:?}");
         }
         let rules = "||b.test^\n@@||a.b.test^\n";
         let (sorted, _) = read_text(rules.as_bytes(), TextFormat::Adblock, &Terms::default()).unwrap();
-        assert_eq!(guard.canaries_sunk(&sorted), 0);
+        assert_eq!(guard.canaries_sunk(&sorted, false), 0);
+    }
+
+    #[test]
+    fn a_passthru_counts_for_canaries_only_where_it_lets_through_and_a_cancel_everywhere() {
+        let guard = guard(&[], &["www.bank.test"]);
+        let passes = "*.bank.test CNAME .\nwww.bank.test CNAME rpz-passthru.\n";
+        for (format, text, alone, allowing) in [
+            (TextFormat::Rpz, passes, 1, 0),
+            (TextFormat::Rpz, "*.bank.test CNAME .\n*.www.bank.test CNAME rpz-passthru.\n", 1, 1),
+            (TextFormat::Rpz, "www.bank.test CNAME .\n*.bank.test CNAME rpz-passthru.\n", 1, 1),
+            (TextFormat::Rpz, "*.test CNAME rpz-passthru.\nwww.bank.test CNAME rpz-passthru.\n", 0, 0),
+            (TextFormat::Adblock, "||bank.test^\n@@||www.bank.test^\n", 0, 0),
+        ] {
+            let (sorted, _) = read_text(text.as_bytes(), format, &Terms::default()).unwrap();
+            let got = [false, true].map(|may_allow| guard.canaries_sunk(&sorted, may_allow));
+            assert_eq!(got, [alone, allowing], "{text}");
+        }
     }
 
     #[test]

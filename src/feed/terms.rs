@@ -12,6 +12,9 @@ use super::Guard;
 pub struct Terms {
     /// Whether it may list a TLD, a public suffix or a network however wide.
     pub trust_suffixes: bool,
+    /// Whether its passthru entries let names through. It changes nothing of how they are read; but what a feed sinks, and is refused for, turns on
+    /// it, so that one of which it changes is read again.
+    pub may_allow: bool,
     /// What it may not sink.
     pub guard: Arc<Guard>,
     /// Which column of a CSV feed holds its names; `None`: the header tells.

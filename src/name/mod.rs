@@ -5,11 +5,13 @@
 
 mod key;
 mod owned;
+mod set;
 mod suffix;
 mod view;
 
 pub use key::NameKey;
 pub use owned::{Name, Revealed};
+pub use set::NameSet;
 pub use suffix::SuffixMap;
 pub use view::NameRef;
 
