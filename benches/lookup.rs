@@ -29,8 +29,7 @@ fn lookup(criterion: &mut Criterion) {
     let listed = names::listed(count.unwrap_or(LISTED));
     let (policy, tenants, sink) = (names::policy(&listed), Tenants::default(), SinkConfig::default());
     let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let judge =
-        Judge { policy: Some(&policy), tenant: tenants.find(None, client), sink: &sink, client, via: Via::Datagram };
+    let judge = Judge::new(Some(&policy), tenants.find(None, client), &sink, client, Via::Datagram);
     let set: HashSet<Box<[u8]>> = listed.iter().map(|text| names::name(text).wire().into()).collect();
     let mut group = criterion.benchmark_group("lookup");
     group.throughput(Throughput::Elements(ASKED as u64));

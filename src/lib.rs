@@ -79,8 +79,9 @@
 //!   copy in memory is needed.
 //! * What is kept on disk is a generation, not a file a feed: the indexes in force as they are, and a manifest of how each feed stands. A start
 //!   reads them back and enforces, without sorting or building; indexes that did not change are not written again.
-//! * Protected names are not looked up in what was built but asked at each entry as it is read: the entry is refused, by its line, and the
-//!   rest of the update is taken. A canary refuses the update whole.
+//! * Protected names are asked at each entry as it is read: the entry is refused, by its line, and the rest of the update is taken. What
+//!   entries cannot be refused for, the client and where an answer leads, is judged again, without what sinks, when it would sink a protected
+//!   name: a query that nothing objects to pays nothing. A canary refuses the update whole.
 //! * An artifact's nodes are swept once when it is opened (`index::sound`): a checksum tells damage, not intent, and the fst crate panics on
 //!   nodes that lead out of the map. It is most of the 0.3 to 0.7 s in which ten million names start.
 //! * `tcp-only` over TCP is no match of its feed, not a passthru: letting through ends policy, which is a power a feed must be given.

@@ -310,6 +310,9 @@ pub struct Explanation {
     /// Whether the client was asked for as one that a load balancer names.
     #[serde(default)]
     pub proxied: bool,
+    /// Whether no feed sinks the name, or what it leads to.
+    #[serde(default)]
+    pub protected: bool,
     /// The tenant it is of.
     pub tenant: String,
     /// What becomes of the query.
@@ -418,6 +421,7 @@ mod tests {
             client,
             listener: Some("192.0.2.53:53".parse().unwrap()),
             proxied: true,
+            protected: true,
             tenant: "acme".to_owned(),
             verdict: Verdict::Sunk,
             action: None,
@@ -432,7 +436,7 @@ mod tests {
         assert!(!shown.contains("canary") && !shown.contains("192.0.2.7"), "{shown}");
         let line = serde_json::to_string(&reply).unwrap();
         assert_eq!(serde_json::from_str::<Reply>(&line).unwrap(), reply);
-        let earlier = line.replace(r#""listener":"192.0.2.53:53","proxied":true,"#, "");
+        let earlier = line.replace(r#""listener":"192.0.2.53:53","proxied":true,"protected":true,"#, "");
         assert!(earlier.len() < line.len() && serde_json::from_str::<Reply>(&earlier).is_ok(), "{earlier}");
     }
 }

@@ -287,6 +287,7 @@ mod tests {
                 client: asker.client,
                 listener: asker.listener,
                 proxied: asker.proxied,
+                protected: false,
                 tenant: "default".to_owned(),
                 verdict: Verdict::Forwarded,
                 action: None,

@@ -61,6 +61,7 @@ pub(super) fn explain(rules: &Rules, name: &Name, asker: Asker, listener: Option
         listener: asker.listener,
         proxied: asker.proxied,
         tenant: judge.tenant.name().to_owned(),
+        protected: false,
         verdict: Outcome::NotReady,
         action: None,
         by: None,
@@ -73,6 +74,7 @@ pub(super) fn explain(rules: &Rules, name: &Name, asker: Asker, listener: Option
     if let Some(policy) = &rules.policy {
         explanation.feeds = question.opinions(policy);
     }
+    explanation.protected = question.judge.protects(&question.name);
     question.decide(&mut explanation);
     let elsewhere = |verdict, why: &str| {
         let feeds = explanation.feeds.iter().cloned().map(|opinion| match opinion.effect.as_str() {
@@ -199,7 +201,7 @@ fn suffix(name: &NameRef<'_>, labels: usize) -> Option<String> {
 /// What a feed asks for.
 const fn says(reason: Reason) -> &'static str {
     match reason {
-        Reason::Sinks(action) => action.label(),
+        Reason::Sinks(action) | Reason::Protected(action) => action.label(),
         Reason::Allows | Reason::MayNotAllow => Action::Passthru.label(),
         Reason::Cancels => "cancel",
         Reason::Observes => Action::Observe.label(),
@@ -209,6 +211,7 @@ const fn says(reason: Reason) -> &'static str {
 /// What comes of it; `first`: no feed before it decides.
 const fn effect(reason: Reason, first: bool) -> &'static str {
     match (reason, first) {
+        (Reason::Protected(_), _) => "ignored: the name is protected, no feed sinks it",
         (Reason::MayNotAllow, _) => "ignored: the feed has no may-allow",
         (Reason::Cancels, _) => "cancels this feed's own match",
         (_, false) => "none: an earlier feed decides",

@@ -22,7 +22,9 @@ pub(super) fn rules(
     let group = |tenant: &TenantConfig| settings.upstream.group(tenant.upstream_group.as_deref()?);
     let standing =
         |tenant: &TenantConfig| Standing { account: account(tenant), upstream_group: group(tenant).unwrap_or(0) };
-    let policy = indexes.map(|indexes| Arc::new(Policy::new(indexes, settings.policy_feeds.clone())));
+    let policy =
+        |indexes| Policy::new(indexes, settings.policy_feeds.clone()).protecting(Arc::clone(&settings.protected));
+    let policy = indexes.map(|indexes: Vec<Arc<Index>>| Arc::new(policy(indexes)));
     Rules {
         generation,
         access: Access::new(&settings.access),

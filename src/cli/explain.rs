@@ -28,6 +28,9 @@ pub(super) fn write(explanation: &Explanation, whom: Asked<'_>, out: &mut dyn Wr
     }
     line("decision", &decision(explanation))?;
     match explanation.verdict {
+        Verdict::Forwarded if explanation.protected => {
+            line("answer", "protected: no feed sinks it, whatever it leads to; the tenant's own names are asked")?;
+        }
         Verdict::Forwarded => line("answer", "judged when it comes: the names it leads to, then its addresses")?,
         Verdict::LetThrough => line("answer", "not judged: what is let through by its name is let through whole")?,
         _ => {}
@@ -91,6 +94,7 @@ mod tests {
             client: Some("10.0.0.9".parse().unwrap()),
             listener: Some("127.0.0.1:1053".parse().unwrap()),
             proxied: false,
+            protected: false,
             tenant: "default".to_owned(),
             verdict: Verdict::Sunk,
             action: Some("sinkhole".to_owned()),

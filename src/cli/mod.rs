@@ -405,6 +405,7 @@ mod tests {
                 client: asker.client,
                 listener: asker.listener,
                 proxied: asker.proxied,
+                protected: false,
                 tenant: "default".to_owned(),
                 verdict: admin::Verdict::Forwarded,
                 action: None,

@@ -17,12 +17,13 @@ use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use std::sync::Arc;
 pub use fault::{FAULTS_MAX, Fault, Faults, Problem};
 pub(crate) use resolv::reachable;
 pub use warning::{ResolvFlaw, Warning};
 
 use crate::index::FEEDS_MAX;
-use crate::name::Name;
+use crate::name::{Name, NameSet};
 use crate::policy::{BeforeLoad, DEFAULT_TENANT, FeedConfig, SinkConfig, TENANTS_MAX, TenantConfig};
 use crate::{admin, cache, feed, forward, server, zone};
 use reader::Document;
@@ -50,7 +51,9 @@ pub struct Settings {
     pub sink: SinkConfig,
     /// The feeds in order, at most [`FEEDS_MAX`], each name once.
     pub feeds: Vec<feed::Config>,
-    /// The file of names that no feed may sink.
+    /// Names that no feed may sink.
+    pub protected: Arc<NameSet>,
+    /// The file that some of them stand in.
     pub protected_file: Option<PathBuf>,
     /// Where generations are kept.
     pub state: feed::StoreConfig,
@@ -126,6 +129,7 @@ fn embedded_with((servers, warnings): (Vec<SocketAddr>, Vec<Warning>)) -> Settin
         zones: zone::Config::default(),
         admin: rooms::admin_default(),
         warnings,
+        protected: Arc::default(),
     };
     settings.drop_own_addresses();
     settings
@@ -186,6 +190,7 @@ fn settings(document: &Document<'_>, folder: &Path) -> Settings {
         zones: zone::Config { zones, special_names },
         admin: admin::Config { http, socket },
         warnings: Vec::new(),
+        protected: Arc::clone(guard.protected()),
     };
     settings.warnings = warning::warnings(&settings);
     settings.drop_own_addresses();

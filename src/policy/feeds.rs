@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Action, FeedConfig, Reason, SinkConfig};
 use crate::index::{FeedId, Index, Listings, Side, Verb};
-use crate::name::NameRef;
+use crate::name::{NameRef, NameSet};
 
 /// All feeds and what they hold.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Policy {
     check_addresses: u128,
     /// By side, whether any feed lists a network.
     lists_networks: [bool; 2],
+    /// Names that no feed sinks; `None`: there are none.
+    protected: Option<Arc<NameSet>>,
 }
 
 impl Policy {
@@ -33,7 +35,13 @@ impl Policy {
         let (check_targets, check_addresses) = (mask(|feed| feed.check_targets), mask(|feed| feed.check_addresses));
         let indexes = indexes.into();
         let lists_networks = Side::ALL.map(|side| indexes.iter().any(|index| index.has_networks(side)));
-        Self { indexes, feeds, check_targets, check_addresses, lists_networks }
+        Self { indexes, feeds, check_targets, check_addresses, lists_networks, protected: None }
+    }
+
+    /// This one with names that no feed sinks, whatever lists them or what they lead to.
+    #[must_use]
+    pub fn protecting(self, protected: Arc<NameSet>) -> Self {
+        Self { protected: Some(protected).filter(|protected| !protected.is_empty()), ..self }
     }
 
     /// The indexes.
@@ -68,6 +76,12 @@ impl Policy {
             Side::Client => client,
             Side::Answer => answer,
         }
+    }
+
+    /// Whether no feed may sink `name`. Costs a binary search a label if there are such names; so it is asked where a feed would.
+    #[inline]
+    pub(super) fn protects(&self, name: &NameRef<'_>) -> bool {
+        self.protected.as_ref().is_some_and(|protected| protected.covers(name))
     }
 
     /// False: no feed lists `name` or a name above it.

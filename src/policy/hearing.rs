@@ -46,7 +46,7 @@ impl<'r> Hearing<'r> {
     pub(super) const fn hear(&mut self, word: Word<'r>) {
         let by = By::Feed(word.feed);
         self.verdict = match word.reason {
-            Reason::MayNotAllow => return,
+            Reason::MayNotAllow | Reason::Protected(_) => return,
             Reason::Sinks(action) => Verdict::Sunk { by, action, records: word.records },
             Reason::Allows => Verdict::Allowed(by),
             Reason::Observes => {

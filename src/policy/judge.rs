@@ -7,7 +7,8 @@
 //! ```
 //!
 //! In each stage the tenant's own names come first, then its feeds in its order: the earliest that matches decides; inside a feed the client's
-//! address before the name, and the most specific entry. No allocation; a name that nothing lists costs a walk at most.
+//! address before the name, and the most specific entry. If that would sink what comes of a protected name, the stage is judged again as if
+//! the entries that sink were not there. No allocation; a name that nothing lists costs a walk at most.
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
@@ -43,9 +44,24 @@ pub struct Judge<'r> {
     pub client: IpAddr,
     /// How it came.
     pub via: Via,
+    /// Whether no feed may sink it: the name asked is protected, and some feed would.
+    protected: bool,
 }
 
 impl<'r> Judge<'r> {
+    /// One for a query of `client` that came `via`.
+    #[inline]
+    #[must_use]
+    pub const fn new(
+        policy: Option<&'r Policy>,
+        tenant: &'r Tenant,
+        sink: &'r SinkConfig,
+        client: IpAddr,
+        via: Via,
+    ) -> Self {
+        Self { policy, tenant, sink, client, via, protected: false }
+    }
+
     /// Whether names may be forwarded: the policy is loaded, or the tenant would rather not wait for it.
     #[inline]
     #[must_use]
@@ -69,18 +85,86 @@ impl<'r> Judge<'r> {
         }
         match self.policy {
             Some(policy) if policy.may_list(name) || policy.lists_networks(Side::Client) => {
-                let mut hearing = Hearing::OPEN;
-                self.hear_client(policy, &mut hearing);
-                self.hear_name(policy, name, u128::MAX, &mut hearing);
-                hearing.close(self.tenant)
+                let decision = self.feeds_on(policy, name);
+                if self.spares(name, &decision) { self.of_protected().feeds_on(policy, name) } else { decision }
             }
             _ => Decision::UNLISTED,
         }
     }
 
+    /// What the feeds say of the name asked, and of who asks.
+    #[inline]
+    fn feeds_on(&self, policy: &'r Policy, name: &NameRef<'_>) -> Decision<'r> {
+        let mut hearing = Hearing::OPEN;
+        if policy.lists_networks(Side::Client) {
+            self.hear_client(policy, &mut hearing);
+        }
+        self.hear_name(policy, name, u128::MAX, &mut hearing);
+        hearing.close(self.tenant)
+    }
+
+    /// Stages 2 and 3: the answer to a query for `name`, whose targets and addresses are given from the first on. Beside a target stands whether
+    /// it is one of several ways on (SVCB, HTTPS); else all that follows comes from it (CNAME, DNAME).
+    #[must_use]
+    pub fn answer<'n, T, A>(
+        &self,
+        name: &NameRef<'_>,
+        targets: impl Fn() -> T,
+        addresses: impl Fn() -> A,
+    ) -> Decision<'r>
+    where
+        T: Iterator<Item = (NameRef<'n>, bool)>,
+        A: Iterator<Item = IpAddr>,
+    {
+        let decision = self.leads_to(&targets, &addresses);
+        if self.spares(name, &decision) { self.of_protected().leads_to(&targets, &addresses) } else { decision }
+    }
+
+    /// The first decision on what an answer leads to, and what was observed on the way there.
+    fn leads_to<'n, T, A>(&self, targets: &impl Fn() -> T, addresses: &impl Fn() -> A) -> Decision<'r>
+    where
+        T: Iterator<Item = (NameRef<'n>, bool)>,
+        A: Iterator<Item = IpAddr>,
+    {
+        let mut sum = Decision::UNLISTED;
+        let stages = targets().map(|(target, is_service)| (self.target(&target), is_service));
+        for (decision, is_service) in stages.chain(std::iter::once_with(|| (self.addresses(addresses), false))) {
+            sum.observed |= decision.observed;
+            sum.listed |= decision.listed;
+            match decision.verdict {
+                Verdict::Unlisted => {}
+                // One of several ways on: that it may be gone clears neither the others nor what its record says itself.
+                Verdict::Allowed(_) if is_service => {}
+                decided => {
+                    sum.verdict = decided;
+                    break;
+                }
+            }
+        }
+        sum
+    }
+
+    /// Whether no feed may sink `name`, of which the operator asks.
+    #[must_use]
+    pub fn protects(&self, name: &NameRef<'_>) -> bool {
+        self.policy.is_some_and(|policy| policy.protects(name))
+    }
+
+    /// Whether a decision of feeds is not to stand: it takes the protected `name` from who asked, or counts that one would.
+    #[inline]
+    fn spares(&self, name: &NameRef<'_>, decision: &Decision<'_>) -> bool {
+        let objects = matches!(decision.verdict, Verdict::Sunk { by: By::Feed(_), .. }) || decision.observed != 0;
+        objects && self.protects(name)
+    }
+
+    /// This judge of a query for a protected name: no entry of a feed's that sinks is heard.
+    const fn of_protected(&self) -> Self {
+        Self { protected: true, ..*self }
+    }
+
     /// Stage 2: a name that the answer leads to.
     #[must_use]
-    pub fn target(&self, name: &NameRef<'_>) -> Decision<'r> {
+    pub(super) fn target(&self, name: &NameRef<'_>) -> Decision<'r> {
         if let Some(own) = self.own(name) {
             return own;
         }
@@ -93,7 +177,7 @@ impl<'r> Judge<'r> {
     /// Stage 3: the answer's addresses, which `each` gives from the first on. Of one feed's networks the longest decides, of equally long ones
     /// that with the lowest address (draft-vixie-dnsop-dns-rpz §5).
     #[must_use]
-    pub fn addresses<I: Iterator<Item = IpAddr>>(&self, each: impl Fn() -> I) -> Decision<'r> {
+    pub(super) fn addresses<I: Iterator<Item = IpAddr>>(&self, each: impl Fn() -> I) -> Decision<'r> {
         let Some(policy) = self.policy.filter(|policy| policy.lists_networks(Side::Answer)) else {
             return Decision::UNLISTED;
         };
@@ -108,7 +192,7 @@ impl<'r> Judge<'r> {
                     for word in self.words(policy, listings, true) {
                         let urgency = (word.bit, Reverse(prefix_len), number);
                         let awaited = hearing.hears(word.bit) && says & word.feed.bit() != 0;
-                        let counts = awaited && word.reason != Reason::MayNotAllow;
+                        let counts = awaited && word.reason.is_heard();
                         if counts && earliest.is_none_or(|(before, _)| urgency < before) {
                             earliest = Some((urgency, word));
                         }
@@ -143,6 +227,9 @@ impl<'r> Judge<'r> {
     #[must_use]
     pub fn opinions(&self, name: &NameRef<'_>) -> Vec<Opinion> {
         let Some(policy) = self.policy else { return Vec::new() };
+        if policy.protects(name) && !self.protected {
+            return self.of_protected().opinions(name);
+        }
         let mut said: Vec<(Trigger, Word<'_>)> = Vec::new();
         policy.walk_networks(Side::Client, self.client, |prefix_len, listings| {
             said.extend(self.words(policy, listings, true).map(|word| (Trigger::Client { prefix_len }, word)));
@@ -161,7 +248,7 @@ impl<'r> Judge<'r> {
         let mut heard = 0;
         said.retain(|(_, word)| {
             let speaks = word.bit & !heard != 0;
-            if word.reason != Reason::MayNotAllow {
+            if word.reason.is_heard() {
                 heard |= word.bit;
             }
             speaks
@@ -277,6 +364,9 @@ impl<'r> Judge<'r> {
         match reason {
             // Letting through would end policy, which is a power; so later feeds are asked.
             Reason::Sinks(Action::TcpOnly) if self.via == Via::Stream => Reason::Cancels,
+            Reason::Sinks(action) if self.protected => Reason::Protected(action),
+            // What is observed is what enforcing would have done: nothing, unless it lets through.
+            Reason::Observes if self.protected && verb != Verb::Passthru => Reason::Protected(Action::Observe),
             reason => reason,
         }
     }

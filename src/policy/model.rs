@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::index::{Entries, FeedId, Index, Kept, Network, Part, Side, Sorted, Until, Verb, Verbs};
-use crate::name::Name;
+use crate::name::{Name, NameSet};
 
 /// One feed, as it was made.
 struct Feed {
@@ -87,12 +87,12 @@ fn feed(rng: &mut StdRng, place: usize) -> Feed {
     Feed { config, names, networks, entries }
 }
 
-/// What a verb comes to, as the documentation has it; `None`: as if the entry were not there.
-fn reason(feed: &FeedConfig, verb: Verb, tenant: &TenantConfig, via: Via) -> Option<Reason> {
+/// What a verb comes to, as the documentation has it; `None`: as if the entry were not there. `protected`: the name asked is.
+fn reason(feed: &FeedConfig, verb: Verb, tenant: &TenantConfig, via: Via, protected: bool) -> Option<Reason> {
     let action = match (verb, feed.action) {
         (Verb::Cancel, _) => return Some(Reason::Cancels),
         (Verb::Passthru, _) if !feed.may_allow => return None,
-        (_, Some(Action::Observe)) => return Some(Reason::Observes),
+        (verb, Some(Action::Observe)) => return (!protected || verb == Verb::Passthru).then_some(Reason::Observes),
         (Verb::Passthru, _) => return Some(Reason::Allows),
         (_, Some(Action::Passthru)) => return feed.may_allow.then_some(Reason::Allows),
         (_, Some(action)) => action,
@@ -102,11 +102,12 @@ fn reason(feed: &FeedConfig, verb: Verb, tenant: &TenantConfig, via: Via) -> Opt
         (Verb::Data(_), None) => Action::Data,
         (_, None) => Action::Sinkhole,
     };
-    Some(match tenant.action.unwrap_or(action) {
-        Action::Observe => Reason::Observes,
-        Action::TcpOnly if via == Via::Stream => Reason::Cancels,
-        action => Reason::Sinks(action),
-    })
+    match tenant.action.unwrap_or(action) {
+        Action::TcpOnly if via == Via::Stream => Some(Reason::Cancels),
+        _ if protected => None,
+        Action::Observe => Some(Reason::Observes),
+        action => Some(Reason::Sinks(action)),
+    }
 }
 
 /// Labels of `name` that are an entry's, if it is at or below `entry`.
@@ -119,6 +120,7 @@ fn first_word(
     feeds: &[Feed],
     tenant: &TenantConfig,
     via: Via,
+    protected: bool,
     candidates: impl Fn(&Feed) -> Vec<Verb>,
 ) -> (Said, u128) {
     let all: Vec<usize> = (0..feeds.len()).collect();
@@ -127,11 +129,11 @@ fn first_word(
     for place in order {
         let feed = &feeds[place];
         let words = candidates(feed);
-        match words.into_iter().find_map(|verb| reason(&feed.config, verb, tenant, via)) {
+        match words.into_iter().find_map(|verb| reason(&feed.config, verb, tenant, via, protected)) {
             Some(Reason::Sinks(action)) => return ((Some(Some(place)), Some(action)), observed),
             Some(Reason::Allows) => return ((Some(Some(place)), None), observed),
             Some(Reason::Observes) => observed |= FeedId::new(place).unwrap().bit(),
-            Some(Reason::Cancels | Reason::MayNotAllow) | None => {}
+            Some(Reason::Cancels | Reason::MayNotAllow | Reason::Protected(_)) | None => {}
         }
     }
     ((None, None), observed)
@@ -160,6 +162,46 @@ fn of_addresses(feed: &Feed, side: Side, addresses: &[IpAddr]) -> Vec<Verb> {
     }
     found.sort_by_key(|&(order, _)| order);
     found.into_iter().map(|(_, verb)| verb).collect()
+}
+
+/// A few protected names, whether what is below them is too, and the set of them.
+fn protected(rng: &mut StdRng) -> (Vec<(String, bool)>, Arc<NameSet>) {
+    let protected: Vec<_> = (0..rng.random_range(0..4)).map(|_| (name(rng), rng.random())).collect();
+    let key = |name: &String| Name::from_text(name.as_bytes()).unwrap().key().unwrap();
+    let keys: Vec<_> = protected.iter().map(|(name, below)| (key(name), *below)).collect();
+    let set = NameSet::of(keys.iter().map(|(key, below)| (key.as_bytes(), *below)));
+    (protected, Arc::new(set))
+}
+
+/// What the tenant's own names say.
+fn own_word(allow: &[String], deny: &[String], config: &TenantConfig, asked: &str) -> Option<(Said, u128)> {
+    let own = allow.iter().map(|name| (name, true)).chain(deny.iter().map(|name| (name, false)));
+    let own = own.filter(|(name, _)| covers(name, asked)).max_by_key(|(name, _)| name.len());
+    own.map(|(_, allows)| {
+        let denial = config.action.filter(|action| *action != Action::Observe).unwrap_or(Action::Sinkhole);
+        ((Some(None), (!allows).then_some(denial)), 0)
+    })
+}
+
+/// What all stages of an answer come to: the first that is decided, but for one of several ways on that is let through; and who observes till
+/// then.
+fn first_decided(stages: impl Iterator<Item = ((Said, u128), bool)>) -> (Said, u128) {
+    let mut observed = 0;
+    for ((verdict, by), is_service) in stages {
+        observed |= by;
+        if verdict.0.is_some() && !(is_service && verdict.1.is_none()) {
+            return (verdict, observed);
+        }
+    }
+    ((None, None), observed)
+}
+
+/// An index of these, built over a base in which those that `amends` says are `others`.
+fn amended(parts: &[Part<'_>], amends: &[bool], others: &[Sorted]) -> Arc<Index> {
+    let other = |place: usize| amends[place].then(|| Kept::New(&others[place]));
+    let before = parts.iter().map(|part| Part { source: other(part.id.index()).unwrap_or(part.source), ..*part });
+    let base = Index::build(&before.collect::<Vec<_>>()).unwrap();
+    Arc::new(base.amended(parts, usize::MAX).unwrap().unwrap())
 }
 
 /// How specific the entry is.
@@ -204,17 +246,12 @@ fn the_judge_says_what_a_naive_loop_says() {
         // Built as they are, or over a base in which they are others, some of them the same.
         let others: Vec<Sorted> = (0..feeds.len()).map(|place| feed(&mut rng, place).entries.finish().0).collect();
         let amends: Vec<bool> = (0..feeds.len()).map(|_| rng.random()).collect();
-        let build = |parts: &[Part<'_>]| {
-            let other = |place: usize| amends[place].then(|| Kept::New(&others[place]));
-            let before =
-                parts.iter().map(|part| Part { source: other(part.id.index()).unwrap_or(part.source), ..*part });
-            let base = Index::build(&before.collect::<Vec<_>>()).unwrap();
-            Arc::new(base.amended(parts, usize::MAX).unwrap().unwrap())
-        };
-        let indexes = [build(&parts[..apart]), build(&parts[apart..])];
+        let indexes = [&parts[..apart], &parts[apart..]].map(|parts| amended(parts, &amends, &others));
         let configs: Vec<_> = feeds.iter().map(|feed| feed.config.clone()).collect();
         let flat = indexes.each_ref().map(|index| Arc::new(index.flattened().unwrap()));
+        let (protected, set) = protected(&mut rng);
         let (policy, flat) = (Policy::new(indexes, configs.clone()), Policy::new(flat, configs));
+        let [policy, flat] = [policy, flat].map(|policy| policy.protecting(Arc::clone(&set)));
 
         let mut order: Vec<FeedId> = (0..feeds.len()).map(|place| FeedId::new(place).unwrap()).collect();
         order.rotate_left(rng.random_range(0..feeds.len()));
@@ -238,26 +275,38 @@ fn the_judge_says_what_a_naive_loop_says() {
             let via = if rng.random() { Via::Datagram } else { Via::Stream };
             let (asked, client) = (name(&mut rng), address(&mut rng));
             let answer: Vec<IpAddr> = (0..rng.random_range(0..4)).map(|_| address(&mut rng)).collect();
-            let judge = Judge { policy: Some(&policy), tenant, sink: &sink, client, via };
+            let judge = Judge::new(Some(&policy), tenant, &sink, client, via);
             let asked_name = Name::from_text(asked.as_bytes()).unwrap();
             let view = asked_name.view().unwrap();
 
-            let own = allow.iter().map(|name| (name, true)).chain(deny.iter().map(|name| (name, false)));
-            let own = own.filter(|(name, _)| covers(name, &asked)).max_by_key(|(name, _)| name.len());
-            let own = own.map(|(_, allows)| {
-                let denial = config.action.filter(|action| *action != Action::Observe).unwrap_or(Action::Sinkhole);
-                ((Some(None), (!allows).then_some(denial)), 0)
+            let own = |asked: &str| own_word(&allow, &deny, &config, asked);
+            let is_protected = protected.iter().any(|(name, below)| *name == asked || *below && covers(name, &asked));
+            let of_feeds = |protected, candidates: &dyn Fn(&Feed) -> Vec<Verb>| {
+                first_word(&feeds, &config, via, protected, candidates)
+            };
+            let query = of_feeds(is_protected, &|feed| {
+                [of_addresses(feed, Side::Client, &[client]), of_name(feed, &asked)].concat()
             });
-            let of_feeds = |candidates: &dyn Fn(&Feed) -> Vec<Verb>| first_word(&feeds, &config, via, candidates);
-            let query = of_feeds(&|feed| [of_addresses(feed, Side::Client, &[client]), of_name(feed, &asked)].concat());
-            let target = of_feeds(&|feed| if feed.config.check_targets { of_name(feed, &asked) } else { Vec::new() });
-            let addresses = of_feeds(&|feed| {
-                if feed.config.check_addresses { of_addresses(feed, Side::Answer, &answer) } else { Vec::new() }
-            });
+            let target = |protected, name: &str| {
+                let candidates = |feed: &Feed| if feed.config.check_targets { of_name(feed, name) } else { Vec::new() };
+                own(name).unwrap_or_else(|| of_feeds(protected, &candidates))
+            };
+            let addresses = |protected| {
+                of_feeds(protected, &|feed| {
+                    if feed.config.check_addresses { of_addresses(feed, Side::Answer, &answer) } else { Vec::new() }
+                })
+            };
+            let leads: Vec<(String, bool)> =
+                (0..rng.random_range(0..3)).map(|_| (name(&mut rng), rng.random())).collect();
+            let stages = leads.iter().map(|(name, is_service)| (target(is_protected, name), *is_service));
+            let whole = first_decided(stages.chain([(addresses(is_protected), false)]));
+            let names: Vec<_> = leads.iter().map(|(name, _)| Name::from_text(name.as_bytes()).unwrap()).collect();
+            let targets = || names.iter().zip(&leads).map(|(name, (_, service))| (name.view().unwrap(), *service));
             for (stage, got, want) in [
-                ("query", judge.query(&view), own.unwrap_or(query)),
-                ("target", judge.target(&view), own.unwrap_or(target)),
-                ("addresses", judge.addresses(|| answer.iter().copied()), addresses),
+                ("query", judge.query(&view), own(&asked).unwrap_or(query)),
+                ("target", judge.target(&view), target(false, &asked)),
+                ("addresses", judge.addresses(|| answer.iter().copied()), addresses(false)),
+                ("answer", judge.answer(&view, targets, || answer.iter().copied()), whole),
             ] {
                 assert_eq!(
                     (said(got.verdict), got.observed),
@@ -266,12 +315,8 @@ fn the_judge_says_what_a_naive_loop_says() {
                 );
                 assert!(got.listed || got.verdict == Verdict::Unlisted && got.observed == 0, "seed {seed}: {stage}");
             }
-            let of_one = Judge { policy: Some(&flat), ..judge };
-            assert_eq!(
-                judge.query(&view),
-                of_one.query(&view),
-                "seed {seed}: the whole decision on {asked} of {client}"
-            );
+            let of_one = Judge::new(Some(&flat), tenant, &sink, client, via);
+            assert_eq!(judge.query(&view), of_one.query(&view), "seed {seed}: all of it on {asked} of {client}");
             let opinions = |judge: &Judge<'_>| -> Vec<_> {
                 judge.opinions(&view).into_iter().map(|one| (one.feed, size(one.trigger), one.reason)).collect()
             };

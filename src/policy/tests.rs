@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::index::{Entries, FeedId, Index, Kept, Part, Sorted, Verb, Verbs};
-use crate::name::{LABELS_MAX, Name};
+use crate::name::{LABELS_MAX, Name, NameSet};
 
 /// Who asks.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -79,7 +79,7 @@ enum Stage {
 fn judged(policy: &Policy, config: TenantConfig, via: Via, name: &str, stage: Stage) -> (&'static str, u128, bool) {
     let tenants = Tenants::new(&[TenantConfig { listeners: vec![0], ..config }], |_| Standing::default());
     let (tenant, sink) = (tenants.find(Some(0), CLIENT), SinkConfig::default());
-    let judge = Judge { policy: Some(policy), tenant, sink: &sink, client: CLIENT, via };
+    let judge = Judge::new(Some(policy), tenant, &sink, CLIENT, via);
     let name = Name::from_text(name.as_bytes()).unwrap();
     let decision = match stage {
         Stage::Query => judge.query(&name.view().unwrap()),
@@ -316,7 +316,7 @@ fn a_tenant_minds_targets_that_its_own_names_cover_and_no_others() {
         let config = TenantConfig { allow: names(allow), deny: names(deny), listeners: vec![0], ..plain() };
         let tenants = Tenants::new(&[config], |_| Standing::default());
         let (tenant, sink) = (tenants.find(Some(0), CLIENT), SinkConfig::default());
-        let judge = Judge { policy: None, tenant, sink: &sink, client: CLIENT, via: Via::Datagram };
+        let judge = Judge::new(None, tenant, &sink, CLIENT, Via::Datagram);
         let targets = names(targets);
         assert_eq!(judge.minds(targets.iter().map(|name| name.view().unwrap())), minds, "{allow:?} {deny:?}");
         let last = targets.last().and_then(|name| judge.own_labels(&name.view().unwrap()));
@@ -362,7 +362,7 @@ fn the_tenants_sinkhole_then_the_feeds_then_everyones() {
         let tenants =
             Tenants::new(&[TenantConfig { sink: tenants, listeners: vec![0], ..plain() }], |_| Standing::default());
         let tenant = tenants.find(Some(0), CLIENT);
-        let judge = Judge { policy: Some(&policy), tenant, sink: &everyones, client: CLIENT, via: Via::Datagram };
+        let judge = Judge::new(Some(&policy), tenant, &everyones, CLIENT, Via::Datagram);
         let by = [By::Feed(FeedId::new(0).unwrap()), By::Feed(FeedId::new(1).unwrap()), By::Tenant];
         assert_eq!(by.map(|by| judge.sink(by).ede_text.as_str()), wants);
     }
@@ -379,19 +379,24 @@ fn opinions_say_what_each_feed_would() {
     let tenants =
         Tenants::new(&[TenantConfig { feeds: Some(feeds), listeners: vec![0], ..plain() }], |_| Standing::default());
     let tenant = tenants.find(Some(0), CLIENT);
-    let judge =
-        Judge { policy: Some(&policy), tenant, sink: &SinkConfig::default(), client: CLIENT, via: Via::Datagram };
+    let sink = SinkConfig::default();
     let name = Name::from_text(b"x.bad.test").unwrap();
-    let got: Vec<_> = judge
-        .opinions(&name.view().unwrap())
-        .into_iter()
-        .map(|opinion| match opinion.trigger {
-            Trigger::Name { labels, .. } => (opinion.feed.index(), labels, opinion.reason),
-            _ => panic!("no network is listed"),
-        })
-        .collect();
+    let got = |policy: &Policy| -> Vec<_> {
+        Judge::new(Some(policy), tenant, &sink, CLIENT, Via::Datagram)
+            .opinions(&name.view().unwrap())
+            .into_iter()
+            .map(|opinion| match opinion.trigger {
+                Trigger::Name { labels, .. } => (opinion.feed.index(), labels, opinion.reason),
+                _ => panic!("no network is listed"),
+            })
+            .collect()
+    };
     let want = [(1, 3, Reason::Observes), (0, 3, Reason::MayNotAllow), (0, 2, Reason::Sinks(Action::Sinkhole))];
-    assert_eq!(got, want);
+    assert_eq!(got(&policy), want);
+    let key = name.key().unwrap();
+    let policy = policy.protecting(Arc::new(NameSet::of([(key.as_bytes(), false)].into_iter())));
+    let [observes, sinks] = [Action::Observe, Action::Sinkhole].map(Reason::Protected);
+    assert_eq!(got(&policy), [(1, 3, observes), (0, 3, Reason::MayNotAllow), (0, 2, sinks)]);
 }
 
 #[test]
@@ -401,7 +406,8 @@ fn before_the_first_load_only_own_names_are_judged() {
         let config = TenantConfig { deny, before_load, listeners: vec![0], ..plain() };
         let tenants = Tenants::new(&[config], |_| Standing::default());
         let tenant = tenants.find(Some(0), CLIENT);
-        let judge = Judge { policy: None, tenant, sink: &SinkConfig::default(), client: CLIENT, via: Via::Datagram };
+        let sink = SinkConfig::default();
+        let judge = Judge::new(None, tenant, &sink, CLIENT, Via::Datagram);
         let ask = |name: &str| judge.query(&Name::from_text(name.as_bytes()).unwrap().view().unwrap());
         assert_eq!(judge.is_ready(), ready);
         assert_eq!((shown(ask("a.own.test")), ask("bad.test")), ("own sinkhole", Decision::UNLISTED));

@@ -64,6 +64,15 @@ pub enum Reason {
     Cancels,
     /// It is counted, and that is all.
     Observes,
+    /// It would do this, but the name asked is protected: as if the entry were not there.
+    Protected(Action),
+}
+
+impl Reason {
+    /// Whether it has a say at all: if not, the feed's less specific entries are asked.
+    pub(super) const fn is_heard(self) -> bool {
+        !matches!(self, Self::MayNotAllow | Self::Protected(_))
+    }
 }
 
 /// What an entry of a feed matched.

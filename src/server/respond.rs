@@ -20,7 +20,7 @@ use crate::cache::{Answer, Key, Local, Seed, Shared};
 use crate::forward::Failure;
 use crate::metrics::{AccountShard, Outcome as Counted, Shard, Transport};
 use crate::name::NameRef;
-use crate::policy::{Action, By, Judge, Record, Verdict};
+use crate::policy::{Action, By, Decision, Judge, Record, Verdict};
 use crate::wire::{CLASS_IN, Ede, Header, Query, Rcode, ReplyFlags, Writer, rtype};
 use crate::zone::ZoneAnswer;
 
@@ -319,22 +319,8 @@ impl Responder {
         if answer.is_cleared(generation) && !judge.minds(answer.targets().map(|target| target.name)) {
             return None;
         }
-        let (mut observed, mut listed, mut verdict) = (0, false, Verdict::Unlisted);
-        let stages = answer.targets().map(|target| (judge.target(&target.name), target.is_service));
-        let stages = stages.chain(std::iter::once_with(|| (judge.addresses(|| answer.addresses()), false)));
-        for (decision, is_service) in stages {
-            observed |= decision.observed;
-            listed |= decision.listed;
-            match decision.verdict {
-                Verdict::Unlisted => {}
-                // One of several ways on: that it may be gone clears neither the others nor what its record says itself.
-                Verdict::Allowed(_) if is_service => {}
-                decided => {
-                    verdict = decided;
-                    break;
-                }
-            }
-        }
+        let targets = || answer.targets().map(|target| (target.name, target.is_service));
+        let Decision { verdict, observed, listed } = judge.answer(&turn.query.qname, targets, || answer.addresses());
         if observed != 0 {
             self.count_observed(judge, observed, judge.query(&turn.query.qname).observed);
         }

@@ -45,15 +45,10 @@ impl Rules {
         } else {
             self.tenants.find(client.listener(), client.address())
         };
-        Judge {
-            policy: self.policy.as_deref(),
-            tenant,
-            sink: &self.sink,
-            client: client.address(),
-            via: match transport {
-                Transport::Udp => Via::Datagram,
-                Transport::Tcp => Via::Stream,
-            },
-        }
+        let via = match transport {
+            Transport::Udp => Via::Datagram,
+            Transport::Tcp => Via::Stream,
+        };
+        Judge::new(self.policy.as_deref(), tenant, &self.sink, client.address(), via)
     }
 }

@@ -22,6 +22,7 @@ mod canary;
 mod endurance;
 mod forward;
 mod fuzz_seeds;
+mod guarding;
 mod ladder;
 mod manual;
 mod metrics;

@@ -7,7 +7,7 @@ use crate::harness::child::run_in;
 /// The section.
 fn section() -> &'static str {
     let readme = include_str!("../../README.md");
-    let (_, rest) = readme.split_once("\n## Explain, twelve hard cases\n").expect("README.md has the section");
+    let (_, rest) = readme.split_once("\n## Explain, thirteen hard cases\n").expect("README.md has the section");
     rest.split("\n## ").next().unwrap_or_default()
 }
 
@@ -31,7 +31,7 @@ fn commands(block: &str) -> Vec<(&str, Vec<&str>)> {
 }
 
 #[test]
-fn the_readmes_twelve_hard_cases_are_what_explain_says() {
+fn the_readmes_thirteen_hard_cases_are_what_explain_says() {
     let folder = tempfile::tempdir().unwrap();
     let (tomls, consoles) = (blocks("toml"), blocks("console"));
     let ([config], [files, cases]) = (&tomls[..], &consoles[..]) else { panic!("a configuration, files, cases") };
@@ -42,7 +42,7 @@ fn the_readmes_twelve_hard_cases_are_what_explain_says() {
     }
     let comments: Vec<&str> = cases.lines().filter(|line| line.starts_with('#')).collect();
     let commands = commands(cases);
-    assert_eq!((comments.len(), commands.len()), (12, 12), "each case says what it shows");
+    assert_eq!((comments.len(), commands.len()), (13, 13), "each case says what it shows");
     for ((number, comment), (command, lines)) in (1..).zip(comments).zip(commands) {
         assert!(comment.starts_with(&format!("# {number}. ")), "{comment}");
         let words: Vec<&str> = command.split(' ').skip(1).collect();
