@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 
 use answers::{outcome, script};
 use named::Named;
-use table::{Row, Scenario, TABLE};
+use table::{Row, Scenario, TABLE, Zone};
 
 use crate::harness::{Ask, Client, Plan, Reply, Upstream, Via};
 
@@ -60,7 +60,7 @@ fn judge(
     want: impl Fn(&Row) -> &'static str,
     at: impl Fn(IpAddr) -> SocketAddr + Copy,
 ) -> Vec<String> {
-    let zones: Vec<&str> = scenario.zones.iter().map(|zone| zone.name).collect();
+    let zones: String = scenario.zones.iter().map(Zone::policy).collect();
     let has_ipv6 = has_ipv6();
     let wrong = scenario.rows.iter().filter_map(|row| {
         let want = want(row);
@@ -70,7 +70,7 @@ fn judge(
         }
         let got = outcome(row, ask(row, want, at).as_ref());
         let Row { line, qname, qtype, via, flag, client, .. } = row;
-        let what = format!("line {line}: {qname} {qtype} {via:?} {flag:?} from {client} under {zones:?}");
+        let what = format!("line {line}: {qname} {qtype} {via:?} {flag:?} from {client} under {zones}");
         (got != want).then(|| format!("{what}: {server} is to say `{want}` and says `{got}`\n"))
     });
     wrong.collect()
@@ -89,9 +89,7 @@ fn cenote_does_what_the_table_says() {
         let upstream = Upstream::with(script);
         let listen = if has_ipv6() { "listen = ['127.0.0.1:0', '[::1]:0']" } else { "listen = ['127.0.0.1:0']" };
         let plan = Plan::new().upstreams(&[&upstream]).key("server", listen).key("server", "workers = 1");
-        let plan = scenario.zones.iter().fold(plan, |plan, of| {
-            plan.feed_with(of.name, zone(of.name), &format!("format = 'rpz'\nmay-allow = {}", of.may_allow))
-        });
+        let plan = scenario.zones.iter().fold(plan, |plan, of| plan.feed_with(of.name, zone(of.name), &of.keys()));
         let house = plan.start();
         let listen = &house.server().started().listen;
         let at = |client: IpAddr| *listen.iter().find(|at| at.is_ipv4() == client.is_ipv4()).unwrap();
@@ -108,8 +106,7 @@ fn named_does_what_the_table_says() {
     let mut wrong = Vec::new();
     for scenario in &TABLE.scenarios {
         let upstream = Upstream::with(script);
-        let names: Vec<&str> = scenario.zones.iter().map(|zone| zone.name).collect();
-        let named = Named::start(&names, upstream.at);
+        let named = Named::start(&scenario.zones, upstream.at);
         wrong.extend(judge(scenario, "named", |row| row.named, |client| named.at(client)));
     }
     assert_right(&wrong);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::table::Zone;
 use super::{has_ipv6, zone};
 use crate::harness::{PATIENCE, upstream::pair};
 
@@ -30,7 +31,7 @@ pub struct Named {
 
 impl Named {
     /// Starts one with these zones, in this order, that forwards to `upstream`; waits until it enforces them all.
-    pub fn start(zones: &[&str], upstream: SocketAddr) -> Self {
+    pub fn start(zones: &[Zone], upstream: SocketAddr) -> Self {
         let started = (0..TRIES).find_map(|_| Self::spawn(zones, upstream).wait(zones.len()));
         started.expect("named finds a free port")
     }
@@ -42,10 +43,10 @@ impl Named {
     }
 
     /// Writes its files and starts it.
-    fn spawn(zones: &[&str], upstream: SocketAddr) -> Self {
+    fn spawn(zones: &[Zone], upstream: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = pair().0.local_addr().unwrap().port();
-        for name in zones {
+        for Zone { name, .. } in zones {
             fs::write(folder.path().join(format!("{name}.rpz")), zone(name)).unwrap();
         }
         let config = folder.path().join("named.conf");
@@ -86,9 +87,9 @@ impl Drop for Named {
 }
 
 /// Its configuration.
-fn settings(folder: &str, port: u16, zones: &[&str], upstream: SocketAddr) -> String {
+fn settings(folder: &str, port: u16, zones: &[Zone], upstream: SocketAddr) -> String {
     let v6 = if has_ipv6() { "::1;" } else { "none;" };
-    let policy: String = zones.iter().map(|name| format!("zone {name}.rpz; ")).collect();
+    let policy: String = zones.iter().map(Zone::policy).collect();
     let mut text = format!(
         "controls {{}};\n\
          options {{\n\
@@ -102,7 +103,7 @@ fn settings(folder: &str, port: u16, zones: &[&str], upstream: SocketAddr) -> St
         upstream.ip(),
         upstream.port()
     );
-    for name in zones {
+    for Zone { name, .. } in zones {
         writeln!(text, "zone {name}.rpz {{ type primary; file \"{name}.rpz\"; }};").unwrap();
     }
     text

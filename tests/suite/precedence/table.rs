@@ -32,6 +32,8 @@ pub struct Zone {
     pub name: &'static str,
     /// Whether it may let through.
     pub may_allow: bool,
+    /// What becomes of all that it sinks, if that is said: an action of Cenote's.
+    pub action: Option<&'static str>,
 }
 
 /// What is special about a query.
@@ -92,9 +94,26 @@ impl Table {
 }
 
 impl Zone {
-    /// A name, and perhaps a "?".
+    /// A name, perhaps a "?", perhaps "=" and an action.
     fn read(word: &'static str) -> Self {
-        Self { name: word.trim_end_matches('?'), may_allow: !word.ends_with('?') }
+        let (zone, action) = word.split_once('=').map_or((word, None), |(zone, action)| (zone, Some(action)));
+        Self { name: zone.trim_end_matches('?'), may_allow: !zone.ends_with('?'), action }
+    }
+
+    /// Its keys in Cenote's configuration.
+    pub fn keys(&self) -> String {
+        let action = self.action.map_or_else(String::new, |action| format!("\naction = '{action}'"));
+        format!("format = 'rpz'\nmay-allow = {}{action}", self.may_allow)
+    }
+
+    /// What named's `response-policy` says of it.
+    pub fn policy(&self) -> String {
+        let policy = match self.action {
+            None => "given",
+            Some("observe") => "disabled",
+            Some(action) => action,
+        };
+        format!("zone {}.rpz policy {policy}; ", self.name)
     }
 }
 
