@@ -10,6 +10,9 @@ use crate::policy::{Figures, Policy, Rebinding, Standing, TenantConfig, Tenants}
 use crate::server::{Access, Proxies, Rules};
 use crate::zone::Zones;
 
+/// The number of a group that there is none of, so that there is nobody to ask.
+const NO_GROUP: u16 = u16::MAX;
+
 /// Puts them together; without `indexes` of the feeds, those before the first load. `account` says where a tenant is counted.
 pub(super) fn rules(
     settings: &Settings,
@@ -18,10 +21,12 @@ pub(super) fn rules(
     generation: u64,
     mut account: impl FnMut(&TenantConfig) -> Option<u16>,
 ) -> Rules {
-    // A group that these settings do not have, because upstreams change at a restart alone: the unnamed one until then.
-    let group = |tenant: &TenantConfig| settings.upstream.group(tenant.upstream_group.as_deref()?);
-    let standing =
-        |tenant: &TenantConfig| Standing { account: account(tenant), upstream_group: group(tenant).unwrap_or(0) };
+    // No reload gets here with a group that these settings do not have; if one did, nobody would be asked.
+    let group = |name: &String| settings.upstream.group(name).unwrap_or(NO_GROUP);
+    let standing = |tenant: &TenantConfig| Standing {
+        account: account(tenant),
+        upstream_group: tenant.upstream_group.as_ref().map_or(0, group),
+    };
     let policy =
         |indexes| Policy::new(indexes, settings.policy_feeds.clone()).protecting(Arc::clone(&settings.protected));
     let policy = indexes.map(|indexes: Vec<Arc<Index>>| Arc::new(policy(indexes)));

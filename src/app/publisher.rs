@@ -4,7 +4,7 @@
 //! what is enforced already is kept on disk: a full or broken disk costs nobody's protection.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -273,12 +273,16 @@ impl Publisher {
             Some(file) => config::load(file)?,
             None => self.settings.clone(),
         };
+        let restart = config::restart_keys(&self.settings, &settings);
+        let written = settings.clone();
+        let settings = settings.until_restart(&self.settings);
+        let file = self.config_file.as_deref().unwrap_or(Path::new(""));
+        config::check_upstreams(&self.settings, &settings, &written, file).map_err(ReloadError::Upstreams)?;
         let mut seen = look(&files(self.config_file.as_deref(), &settings));
         seen.splice(..config_seen.len(), config_seen);
         let zones = Arc::new(Zones::build(&settings.zones).map_err(ReloadError::Zones)?);
         let loaded = load_feeds(&settings.feeds, self.feeds.as_ref(), wanted, &mut |_, _, _| ())?;
-        let restart = config::restart_keys(&self.settings, &settings);
-        self.settings = settings.until_restart(&self.settings);
+        self.settings = settings;
         self.zones = zones;
         self.seen = Some(seen);
         self.schedule.set(intervals(&self.settings), Instant::now());

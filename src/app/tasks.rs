@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use super::differences::Differences;
 use super::loading::FeedTrouble;
 use super::merging::Merged;
-use crate::config::Faults;
+use crate::config::{Fault, Faults};
 use crate::feed::{KeptGeneration, StoreError};
 use crate::index::BuildError;
 use crate::zone::ZoneError;
@@ -97,6 +97,9 @@ pub enum ReloadError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] Faults),
+    /// The configuration is right, but its queries would go to servers that it does not mean, before a restart.
+    #[error("{0}")]
+    Upstreams(Fault),
     /// A zone is wrong.
     #[error("{}", list(.0))]
     Zones(Vec<ZoneError>),

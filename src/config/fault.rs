@@ -53,6 +53,28 @@ pub enum Problem {
         /// What the key takes.
         expected: String,
     },
+    /// A tenant's upstreams are not there before a restart.
+    #[error(
+        "expected an upstream-group that the running server has, got {group} for tenant {tenant}: groups take effect at a restart; \
+         nothing was changed"
+    )]
+    NewGroup {
+        /// Whose.
+        tenant: String,
+        /// The group.
+        group: String,
+    },
+    /// Until a restart a client would ask servers that are given to it neither now nor by the file.
+    #[error(
+        "expected tenant {tenant}'s clients to stay with their servers until {group} has its new ones, got clients that it does not have now: \
+         servers take effect at a restart; nothing was changed"
+    )]
+    OlderServers {
+        /// Whose.
+        tenant: String,
+        /// The group, or `[upstream]`.
+        group: String,
+    },
     /// No such key.
     #[error("expected a known key, got {got}{}", .suggestion.map(|key| format!("; did you mean {key}?")).unwrap_or_default())]
     Unknown {

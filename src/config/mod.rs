@@ -6,6 +6,7 @@
 mod fault;
 mod feeds;
 mod reader;
+mod reload;
 mod resolv;
 mod rooms;
 mod sinkholes;
@@ -16,9 +17,10 @@ mod warning;
 use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-
 use std::sync::Arc;
+
 pub use fault::{FAULTS_MAX, Fault, Faults, Problem};
+pub use reload::check_upstreams;
 pub(crate) use resolv::reachable;
 pub use warning::{ResolvFlaw, Warning};
 
@@ -61,6 +63,8 @@ pub struct Settings {
     pub policy_feeds: Vec<FeedConfig>,
     /// Who asks, each name once, each network once; everyone else may be among them.
     pub tenants: Vec<TenantConfig>,
+    /// The line on which each `[[tenant]]` of the file starts; a tenant that is in none has no line.
+    pub tenant_lines: Vec<usize>,
     /// Names that may have addresses of the inside; `None`: answers are not looked at.
     pub rebinding: Option<Vec<Name>>,
     /// The operator's zones and the special names.
@@ -123,13 +127,14 @@ fn embedded_with((servers, warnings): (Vec<SocketAddr>, Vec<Warning>)) -> Settin
         rebinding: None,
         policy_feeds: vec![FeedConfig::plain(name.clone())],
         tenants: Vec::new(),
+        tenant_lines: Vec::new(),
         feeds: vec![feed::Config::new("sample", feed::Source::Sample)],
+        protected: Arc::default(),
         protected_file: None,
         state: feed::StoreConfig::default(),
         zones: zone::Config::default(),
         admin: rooms::admin_default(),
         warnings,
-        protected: Arc::default(),
     };
     settings.drop_own_addresses();
     settings
@@ -160,9 +165,12 @@ fn settings(document: &Document<'_>, folder: &Path) -> Settings {
     let state = top.section("state", |section| feeds::state(section, folder));
     let before_load = if state.start == feed::Start::Open { BeforeLoad::Open } else { BeforeLoad::default() };
     let mut reader = tenants::Reader::new(&feeds, &server, &upstream, &sink, before_load);
-    let mut tenants: Vec<TenantConfig> = Vec::new();
+    let (mut tenants, mut tenant_lines): (Vec<TenantConfig>, Vec<usize>) = Default::default();
     // One more than the named ones: everyone else.
-    top.sections("tenant", TENANTS_MAX + 1, |section| tenants.extend(reader.tenant(section)));
+    top.sections("tenant", TENANTS_MAX + 1, |section| {
+        tenant_lines.push(section.line());
+        tenants.extend(reader.tenant(section));
+    });
     if before_load == BeforeLoad::Open && !tenants.iter().any(|tenant| tenant.name == DEFAULT_TENANT) {
         tenants.push(TenantConfig { before_load, ..TenantConfig::plain(DEFAULT_TENANT.to_owned()) });
     }
@@ -182,15 +190,16 @@ fn settings(document: &Document<'_>, folder: &Path) -> Settings {
         cache,
         sink,
         feeds,
+        protected: Arc::clone(guard.protected()),
         protected_file,
         state,
         policy_feeds,
         tenants,
+        tenant_lines,
         rebinding,
         zones: zone::Config { zones, special_names },
         admin: admin::Config { http, socket },
         warnings: Vec::new(),
-        protected: Arc::clone(guard.protected()),
     };
     settings.warnings = warning::warnings(&settings);
     settings.drop_own_addresses();
@@ -227,13 +236,20 @@ fn receives(listen: SocketAddr, target: SocketAddr) -> bool {
 
 impl Settings {
     /// These with what needs a restart as it was in `old`: named again at the next reload. A tenant's listeners are those of the sockets there
-    /// are; one that is still to be opened has nobody asking yet.
+    /// are; one that is still to be opened has nobody asking yet, and one that is still to be closed stays its tenant's.
     #[must_use]
     pub fn until_restart(mut self, old: &Self) -> Self {
         let places: Vec<Option<u8>> = self.server.listen.iter().map(|address| old.server.place(*address)).collect();
+        let closes = |place: &&u8| !places.contains(&Some(**place));
+        let closing = old
+            .tenants
+            .iter()
+            .flat_map(|tenant| tenant.listeners.iter().filter(closes).map(move |&place| (tenant.name.as_str(), place)));
+        let closing: Vec<(&str, u8)> = closing.collect();
         for tenant in &mut self.tenants {
             let now = |place: &u8| places.get(usize::from(*place)).copied().flatten();
             tenant.listeners = tenant.listeners.iter().filter_map(now).collect();
+            tenant.listeners.extend(closing.iter().filter(|(name, _)| *name == tenant.name).map(|&(_, place)| place));
         }
         Self {
             server: old.server.clone(),

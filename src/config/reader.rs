@@ -273,6 +273,11 @@ impl<'d, 't> Section<'d, 't> {
         None
     }
 
+    /// The line that it starts on, from 1.
+    pub(super) fn line(&self) -> usize {
+        self.document.line(&self.span)
+    }
+
     /// Whether the key is there and not taken yet.
     pub(super) fn has(&self, key: &'static str) -> bool {
         self.table.contains_key(key)

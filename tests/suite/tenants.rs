@@ -240,3 +240,103 @@ fn before_the_first_load_one_waits_and_another_does_not() {
     // What was let through then is judged now, though it is in the cache.
     assert_eq!((says(&house, "127.0.0.2", "ads.test"), says(&house, "127.0.0.2", "clear.test")), ("sunk", "upstream"));
 }
+
+/// Two upstreams beside the unnamed group's, and who asks which: `us` of the two is a group from the start only if that is said.
+fn grouped(plan: Plan, eu: &Upstream, us: Option<&Upstream>, tenants: &[(&str, &str, &str)]) -> Plan {
+    let plan = us.into_iter().fold(plan.group("eu", eu), |plan, us| plan.group("us", us));
+    tenants.iter().fold(plan, |plan, (name, places, group)| {
+        let group = if group.is_empty() { String::new() } else { format!("\nupstream-group = '{group}'") };
+        plan.tenant(name, &format!("{places}{group}"))
+    })
+}
+
+#[test]
+fn a_group_that_the_running_server_does_not_have_is_refused_with_all_that_came_with_it() {
+    let (upstream, eu, us) = (Upstream::start(), Upstream::start(), Upstream::start());
+    let eu_alone = [("a", "networks = ['127.0.0.2']", "eu")];
+    let plan = Plan::new().upstreams(&[&upstream]).key("server", "workers = 1").feed("ads", "ads.test\n");
+    let mut house = grouped(plan, &eu, None, &eu_alone).start();
+    house.configure(|plan| {
+        let both = [eu_alone[0], ("b", "networks = ['127.0.0.3']\ndeny = ['clear.test']", "us")];
+        let plan = plan.no_tenants().no_tables().feed("ads", "ads.test\n");
+        grouped(plan, &eu, Some(&us), &both)
+    });
+    let before = house.metric("cenote_reload_failures_total");
+    let error = house.reload().unwrap_err().to_string();
+    for word in ["cenote.toml:", "tenant[1].upstream-group", "tenant b", "us", "at a restart", "nothing was changed"] {
+        assert!(error.contains(word), "{word}: {error}");
+    }
+    // The watch may have tried it too.
+    assert!(house.metric("cenote_reload_failures_total") > before);
+    assert_eq!((says(&house, "127.0.0.3", "clear.test"), us.asked().len()), ("upstream", 0));
+    let plan = house.stop();
+    let house = plan.start();
+    assert_eq!((says(&house, "127.0.0.3", "clear.test"), says(&house, "127.0.0.3", "x.test")), ("sunk", "upstream"));
+    assert_eq!((us.seen("x.test"), upstream.seen("x.test")), (1, 0));
+}
+
+#[test]
+fn no_reload_sends_a_client_to_servers_that_neither_it_nor_what_was_gives_it() {
+    let [upstream, eu, us, other] = [(); 4].map(|()| Upstream::start());
+    let (own, next) = ("networks = ['127.0.0.2']", "networks = ['127.0.0.2', '127.0.0.3']");
+    let first = [("a", own, "eu"), ("b", "listeners = ['SECOND']", "us")];
+    // What is changed, which group's servers are others, whether the second listener stays, and whether that may be reloaded.
+    for (what, tenants, changed, stays, may) in [
+        ("nothing", &first[..], "", true, true),
+        ("servers of a group", &first, "eu", true, true),
+        ("the unnamed servers", &first, "upstream", true, true),
+        ("a tenant is moved to another group", &[("a", own, "us"), first[1]], "", true, true),
+        ("the same, and its old group's servers", &[("a", own, "us"), first[1]], "eu", true, true),
+        ("the same, and its new group's servers", &[("a", own, "us"), first[1]], "us", true, false),
+        ("a tenant has more networks", &[("a", next, "eu"), first[1]], "", true, true),
+        ("the same, and its group's servers", &[("a", next, "eu"), first[1]], "eu", true, false),
+        ("a tenant under another name", &[("c", own, "eu"), first[1]], "eu", true, true),
+        ("a tenant is gone", &first[1..], "", true, true),
+        ("the same, and the unnamed servers", &first[1..], "upstream", true, false),
+        ("a tenant of a listener is gone", &first[..1], "", true, true),
+        ("the same, with the listener", &first[..1], "", false, false),
+        ("the same, and the unnamed servers", &first[..1], "upstream", true, false),
+        ("a listener is another group's", &[first[0], ("b", first[1].1, "eu")], "", true, true),
+        ("the same, and its new group's servers", &[first[0], ("b", first[1].1, "eu")], "eu", true, false),
+    ] {
+        let [listen, second] = free_addresses().map(|at| at.to_string());
+        let plan = |plan: Plan, changed: &str, tenants: &[(&str, &str, &str)], listen: &[&str]| {
+            let of = |group, servers| if group == changed { &other } else { servers };
+            let plan = plan.no_tenants().no_tables().feed("ads", "ads.test\n").upstreams(&[of("upstream", &upstream)]);
+            let plan = plan.key("server", &format!("listen = {listen:?}")).key("server", "workers = 1");
+            let tenants =
+                tenants.iter().map(|(name, places, group)| (*name, places.replace("SECOND", &second), *group));
+            let tenants: Vec<_> = tenants.collect();
+            let tenants: Vec<_> =
+                tenants.iter().map(|(name, places, group)| (*name, places.as_str(), *group)).collect();
+            grouped(plan, of("eu", &eu), Some(of("us", &us)), &tenants)
+        };
+        let both = [listen.as_str(), second.as_str()];
+        let mut house = plan(Plan::new(), "", &first, &both).start();
+        house.configure(|old| plan(old, changed, tenants, if stays { &both } else { &both[..1] }));
+        let result = house.reload();
+        assert_eq!(result.is_ok(), may, "{what}, {changed}: {result:?}");
+    }
+}
+
+#[test]
+fn a_tenant_moves_between_groups_while_its_queries_are_in_flight() {
+    let (upstream, eu, us) = (Upstream::start(), Upstream::start(), Upstream::start());
+    let tenant = |group| [("a", "networks = ['127.0.0.2']", group)];
+    let plan = Plan::new().upstreams(&[&upstream]).key("server", "workers = 1").feed("ads", "ads.test\n");
+    let mut house = grouped(plan, &eu, Some(&us), &tenant("eu")).start();
+    let mut client = house.client_at("127.0.0.2", Via::Udp);
+    client.send(&Ask::a("held-clear-test.test").octets());
+    eu.wait_for("held-clear-test.test", 1);
+    // The group is gone from the file as well; it is there until a restart.
+    house.configure(|plan| {
+        let plan = plan.no_tenants().no_tables().feed("ads", "ads.test\n").group("us", &us);
+        plan.tenant("a", "networks = ['127.0.0.2']\nupstream-group = 'us'")
+    });
+    let notes = house.reload().unwrap().notes;
+    assert_eq!(notes, ["changed, and in force after a restart: upstream-group"]);
+    eu.release();
+    assert!(client.receive().is_upstreams());
+    assert_eq!(says(&house, "127.0.0.2", "next.test"), "upstream");
+    assert_eq!((upstream.asked().len(), eu.asked().len(), us.seen("next.test")), (0, 1, 1));
+}
