@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use cenote::cli;
 
 fn main() -> ExitCode {
-    cli::run(std::env::args_os(), &cli::Cenote)
+    cli::run(std::env::args_os(), &cli::Cenote::default())
 }

@@ -20,14 +20,21 @@ use crate::forward::Forward;
 use crate::metrics::{Account, LiveFigures, Metrics, Shard, Transport};
 use crate::policy::Live;
 use crate::server::{
-    Clock, Post, Responder, Rules, Shutdown, StreamParts, TcpAsk, UpstreamSockets, Worker, WorkerParts, mailbox,
-    sockets_per_upstream,
+    Clock, Post, Responder, Rules, Shutdown, StreamParts, TcpAsk, UpstreamHealth, UpstreamSockets, Worker, WorkerParts,
+    mailbox, sockets_per_upstream,
 };
 use crate::sys;
 use crate::zone::Zones;
 
 /// How much longer a stream waits for its worker than the worker for its upstreams.
 pub(super) const STREAM_PATIENCE: Duration = Duration::from_millis(500);
+/// How long answers in flight are waited for at the end at most: as long as stub resolvers wait for one.
+const FINISH_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long answers in flight are waited for at the end: each has come or failed within the budget.
+pub(super) fn finish_time(settings: &Settings) -> Duration {
+    Duration::from_millis(u64::from(settings.upstream.budget_ms)).min(FINISH_TIME_MAX)
+}
 
 // Every upstream has a place of its own to be counted in.
 const _: () = assert!(crate::metrics::UPSTREAMS_MAX == crate::forward::UPSTREAMS_MAX);
@@ -46,6 +53,8 @@ pub(super) struct Common {
     pub(super) shutdown: Arc<Shutdown>,
     /// By worker.
     pub(super) in_flight: Arc<[AtomicUsize]>,
+    /// Whether the upstreams answer.
+    pub(super) health: Arc<UpstreamHealth>,
     /// Counters, one set a worker and one for the streams.
     pub(super) shards: Vec<Arc<Shard>>,
     /// Every figure.
@@ -134,6 +143,7 @@ impl Common {
             clock: Clock::start(),
             shutdown: Arc::default(),
             in_flight,
+            health: Arc::new(UpstreamHealth::new(settings.upstream.upstreams().len())),
             shards,
             metrics,
             accounts,
@@ -155,6 +165,7 @@ impl Common {
             clock: self.clock,
             config: settings.server.clone(),
             patience: Duration::from_millis(u64::from(settings.upstream.budget_ms)) + STREAM_PATIENCE,
+            finish: finish_time(settings),
         }
     }
 }
@@ -207,7 +218,8 @@ pub(super) fn start_workers(
             tcp: common.asks.clone(),
             clock: common.clock,
             shutdown: Arc::clone(&common.shutdown),
-            drain_ms: u64::from(settings.server.drain_secs) * 1000,
+            finish_ms: u64::try_from(finish_time(settings).as_millis()).unwrap_or(u64::MAX),
+            health: Arc::clone(&common.health),
             in_flight: Arc::clone(&common.in_flight),
             index,
         });

@@ -24,6 +24,20 @@ pub enum CompileError {
         /// Where it was to be written.
         path: PathBuf,
     },
+    /// There is nowhere to write it.
+    #[error("{path}: expected a file in a folder that is there, got no folder {folder}; make it (mkdir -p) and compile again", path = path.display(), folder = folder.display())]
+    NoFolder {
+        /// Where it was to be written.
+        path: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// It is a folder itself.
+    #[error("{path}: expected a file to write, got a folder; give the file's name too", path = path.display())]
+    Folder {
+        /// Where it was to be written.
+        path: PathBuf,
+    },
     /// Feeds that would mean something else.
     #[error("{}", lines(.0))]
     Uncarried(Vec<Uncarried>),
@@ -34,8 +48,13 @@ pub enum CompileError {
     #[error(transparent)]
     Build(#[from] BuildError),
     /// The file could not be written.
-    #[error(transparent)]
-    Write(#[from] OpenError),
+    #[error("{path}: cannot be written", path = path.display())]
+    Write {
+        /// Where it was to be written.
+        path: PathBuf,
+        /// Why not.
+        source: OpenError,
+    },
 }
 
 /// Each on a line, its causes behind it.
@@ -113,9 +132,8 @@ const fn word(verb: Verb) -> &'static str {
 /// # Errors
 /// [`CompileError`].
 pub fn compile(settings: &Settings, out: &Path, progress: Progress<'_>) -> Result<Arc<Index>, CompileError> {
-    if out.file_name().is_some_and(is_kept_name) {
-        return Err(CompileError::Name { path: out.to_owned() });
-    }
+    // Said at once, not after minutes of building.
+    check_place(out)?;
     let uncarried: Vec<_> = settings.policy_feeds.iter().filter_map(policy_of).collect();
     if !uncarried.is_empty() {
         return Err(CompileError::Uncarried(uncarried));
@@ -129,8 +147,24 @@ pub fn compile(settings: &Settings, out: &Path, progress: Progress<'_>) -> Resul
     if !uncarried.is_empty() {
         return Err(CompileError::Uncarried(uncarried));
     }
-    index.write_file(out)?;
+    index.write_file(out).map_err(|source| CompileError::Write { path: out.to_owned(), source })?;
     Ok(index)
+}
+
+/// Whether a file can be written at `out`, as far as can be told before.
+fn check_place(out: &Path) -> Result<(), CompileError> {
+    let path = || out.to_owned();
+    if out.file_name().is_some_and(is_kept_name) {
+        return Err(CompileError::Name { path: path() });
+    }
+    if out.is_dir() {
+        return Err(CompileError::Folder { path: path() });
+    }
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(CompileError::NoFolder { path: path(), folder: folder.to_owned() });
+    }
+    Ok(())
 }
 
 /// A feed's policy, if it has one.

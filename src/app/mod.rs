@@ -1,7 +1,7 @@
 //! Assembly: what is started in which order, how a generation is replaced, how it all ends.
 //!
-//! Start: bind every socket → start workers and doors, not ready → load feeds → publish → ready. End: streams drain, then workers, then
-//! the rest, each in bounded time.
+//! Start: catch signals → bind every socket → start workers and doors, not ready → load feeds → publish → ready. End: not ready, and still
+//! answering for a while → streams finish, then workers, then the rest, each in bounded time.
 
 mod assemble;
 mod assembly;
@@ -23,6 +23,7 @@ mod signals;
 mod sockets;
 mod standing;
 mod tasks;
+mod upstreams;
 mod watching;
 
 use std::net::SocketAddr;

@@ -270,7 +270,7 @@ impl Publisher {
     fn try_reload(&mut self, wanted: Wanted<'_>) -> Result<Reloaded, ReloadError> {
         let config_seen: Vec<_> = self.config_file.iter().map(|file| Stat::of(file)).collect();
         let settings = match &self.config_file {
-            Some(file) => config::load(file)?,
+            Some(file) => config::load_again(file, &self.settings)?,
             None => self.settings.clone(),
         };
         let restart = config::restart_keys(&self.settings, &settings);
@@ -420,8 +420,13 @@ fn intervals(settings: &Settings) -> impl Iterator<Item = (&str, u32)> {
 fn report(result: &Result<Reloaded, ReloadError>) {
     match result {
         Ok(Reloaded { notes, .. }) => notes.iter().for_each(|note| tracing::warn!("{note}")),
-        // A fault may quote the operator's own zone names: the log gets places, `cenote reload` and `check` the rest.
+        // What stands in the files, and what a zone's file is called, may be names: the log gets the configuration's places and what was expected
+        // there, `cenote reload` and `check` the rest.
         Err(ReloadError::Config(faults)) => {
+            for fault in faults.iter() {
+                let ((key, problem), file) = (fault.for_log(), fault.file.display());
+                tracing::error!(%file, line = fault.line, key, "a fault of the configuration: {problem}");
+            }
             let count = faults.count();
             tracing::error!(
                 faults = count,

@@ -5,17 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
-use super::assembly::{Common, Doors, STREAM_PATIENCE, random, start_workers};
+use super::assembly::{Common, Doors, STREAM_PATIENCE, finish_time, random, start_workers};
 use super::control::{Control, Refusals};
 use super::keeping::Keeping;
 use super::merging::Merging;
 use super::publisher::Publisher;
+use super::signals::Told;
 use super::tasks::{Task, tasks};
+use super::upstreams::tell_of_upstreams;
 use super::{FeedState, Progress, ReloadError, Reloaded, Signals, StartError, chain, system};
 use crate::admin::{self, serve_http};
 use crate::config::Settings;
@@ -28,8 +31,10 @@ use crate::zone::Zones;
 
 /// How many questions for upstreams over TCP wait for a task (a guess: a burst of truncated replies).
 const TCP_ASKS_WAITING: usize = 1024;
-/// How long the publisher's end is waited for, at least.
+/// How long the publisher's end is waited for.
 const PUBLISHER_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the two doors have at the end for replies in the making.
+const DOORS_PATIENCE: Duration = Duration::from_secs(1);
 /// Threads of the runtime at most: streams and doors are not the query path.
 const RUNTIME_THREADS_MAX: usize = 4;
 
@@ -66,10 +71,14 @@ pub struct Server {
     workers: Vec<JoinHandle<()>>,
     /// What may wait.
     runtime: Runtime,
-    /// Tells streams and doors to end.
+    /// Tells streams to end.
     stop: watch::Sender<bool>,
     /// The streams.
     streams: tokio::task::JoinHandle<()>,
+    /// Tells the two doors to end.
+    close: watch::Sender<bool>,
+    /// The two doors.
+    doors: JoinSet<()>,
     /// What the admin socket can have done.
     control: Arc<Control>,
     /// The publisher's queue.
@@ -80,8 +89,10 @@ pub struct Server {
     metrics: Arc<Metrics>,
     /// What is in force.
     live: Arc<Live<Rules>>,
-    /// How long to drain.
+    /// How long queries are still answered after SIGTERM.
     drain: Duration,
+    /// How long answers in flight are waited for after that.
+    finish: Duration,
 }
 
 impl Server {
@@ -105,16 +116,19 @@ impl Server {
         let mut started = doors.started();
         let (posts, workers) = start_workers(&settings, &common, doors.sockets.udp)?;
 
-        let (stop, stopping) = watch::channel(false);
+        let ((stop, stopping), (close, closing)) = (watch::channel(false), watch::channel(false));
         let (tasks, queue) = tasks();
         let shard = common.shards.last().map(Arc::clone).unwrap_or_default();
         let parts = Arc::new(common.stream_parts(&settings, &posts, shard));
-        let streams = runtime.spawn(serve_streams(doors.sockets.tcp, parts, stopping.clone()));
+        let streams = runtime.spawn(serve_streams(doors.sockets.tcp, parts, stopping));
         let servers: Arc<[SocketAddr]> = settings.upstream.upstreams().into();
         let budget = Duration::from_millis(u64::from(settings.upstream.budget_ms));
+        runtime.spawn(tell_of_upstreams(servers.to_vec(), Arc::clone(&common.health), common.clock));
         runtime.spawn(ask_over_tcp(asked, servers, Arc::clone(&posts), budget));
+        let mut open = JoinSet::new();
         if let Some(listener) = doors.http {
-            spawn_door(&runtime, "HTTP", serve_http(listener, Arc::clone(&metrics), stopping.clone()));
+            let http = serve_door("HTTP", serve_http(listener, Arc::clone(&metrics), closing.clone()));
+            open.spawn_on(http, runtime.handle());
         }
         let refusals = Arc::<Refusals>::default();
         let control = Arc::new(Control {
@@ -126,10 +140,11 @@ impl Server {
         });
         if let Some(socket) = doors.socket {
             let control = Arc::<Control>::clone(&control);
-            spawn_door(&runtime, "the admin socket", socket.serve(control, stopping));
+            open.spawn_on(serve_door("the admin socket", socket.serve(control, closing)), runtime.handle());
         }
 
         let drain = Duration::from_secs(u64::from(settings.server.drain_secs));
+        let finish = finish_time(&settings);
         let mut publisher = Publisher {
             config_file: config_file.map(Path::to_owned),
             settings,
@@ -173,17 +188,20 @@ impl Server {
             runtime,
             stop,
             streams,
+            close,
+            doors: open,
             control,
             tasks,
             published,
             metrics,
             live: common.live,
             drain,
+            finish,
         };
         match loaded {
             Ok(_) => Ok(server),
             Err(error) => {
-                server.stop();
+                server.wind_down();
                 Err(error.into())
             }
         }
@@ -221,19 +239,44 @@ impl Server {
         self.control.have_done(|answer| Task::Reload(Some(answer)))
     }
 
-    /// Serves until SIGTERM or SIGINT; SIGHUP reloads.
-    pub fn wait(&self, signals: &mut Signals) {
-        signals.wait(|| drop(self.tasks.send(Task::Reload(None))));
+    /// Serves until SIGTERM or SIGINT; SIGHUP reloads. After SIGTERM it goes on answering for `server.drain-secs`, while `/readyz` says that nobody
+    /// should ask any more.
+    pub fn wait(&self, signals: &Signals) {
+        let mut end = None;
+        loop {
+            match signals.next(end) {
+                Some(Told::Reload) => drop(self.tasks.send(Task::Reload(None))),
+                Some(Told::Drain) if end.is_none() => {
+                    self.metrics.begin_drain();
+                    let drain_secs = self.drain.as_secs();
+                    tracing::info!(
+                        drain_secs,
+                        "SIGTERM: draining: /readyz says 503, queries are still answered for so long"
+                    );
+                    end = Some(Instant::now() + self.drain);
+                }
+                Some(Told::Drain | Told::End) | None => return,
+            }
+        }
     }
 
     /// Ends: streams finish what they were asked, workers what they received and what is in flight, then everything goes.
     pub fn stop(self) {
+        let finish_ms = u64::try_from(self.finish.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(finish_ms, "ends: nothing is taken any more, answers in flight are waited for at most so long");
+        self.wind_down();
+        tracing::info!("ended");
+    }
+
+    /// As [`Self::stop`], without a word.
+    fn wind_down(mut self) {
+        self.metrics.begin_drain();
+        let finish = self.finish;
         self.stop.send_replace(true);
-        let drain = self.drain;
         let streams = self.streams;
         self.runtime.block_on(async move {
-            // Streams end by themselves within their drain time; this is for one that does not.
-            drop(tokio::time::timeout(drain + STREAM_PATIENCE, streams).await);
+            // Streams end by themselves within their time; this is for one that does not.
+            drop(tokio::time::timeout(finish + STREAM_PATIENCE, streams).await);
         });
         self.shutdown.begin();
         for post in self.posts.iter() {
@@ -246,22 +289,20 @@ impl Server {
         // Refused only if it is gone already.
         self.tasks.send(Task::Stop).ok();
         // At low priority it may take its time, and in the middle of a build even longer: nothing is lost if the process ends before it.
-        self.published.recv_timeout(drain.max(PUBLISHER_PATIENCE)).ok();
-        self.runtime.shutdown_timeout(drain);
+        self.published.recv_timeout(PUBLISHER_PATIENCE).ok();
+        self.close.send_replace(true);
+        self.runtime.block_on(async {
+            drop(tokio::time::timeout(DOORS_PATIENCE, async { while self.doors.join_next().await.is_some() {} }).await);
+        });
+        self.runtime.shutdown_timeout(DOORS_PATIENCE);
     }
 }
 
 /// Serves one of the two doors until it ends.
-fn spawn_door<E: std::error::Error>(
-    runtime: &Runtime,
-    door: &'static str,
-    serving: impl Future<Output = Result<(), E>> + Send + 'static,
-) {
-    runtime.spawn(async move {
-        if let Err(error) = serving.await {
-            tracing::error!(error = chain(&error), "{door} ended");
-        }
-    });
+async fn serve_door<E: std::error::Error>(door: &'static str, serving: impl Future<Output = Result<(), E>>) {
+    if let Err(error) = serving.await {
+        tracing::error!(error = chain(&error), "{door} ended");
+    }
 }
 
 #[cfg(test)]
@@ -273,7 +314,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("cenote.toml");
         std::fs::write(folder.path().join("ads"), "one.test\n").unwrap();
-        let text = "[server]\nlisten = ['127.0.0.1:0']\nworkers = 1\ndrain-secs = 1\n[upstream]\nservers = ['127.7.7.8:9']\n\
+        let text = "[server]\nlisten = ['127.0.0.1:0']\nworkers = 1\ndrain-secs = 0\n[upstream]\nservers = ['127.7.7.8:9']\n\
                     [metrics]\nlisten = ''\n[admin]\nsocket = ''\n[[feed]]\nname = 'ads'\nsource = 'ads'\n";
         std::fs::write(&file, text).unwrap();
         let settings = crate::config::load(&file).unwrap();

@@ -1,17 +1,36 @@
-//! [`Signals`]: SIGTERM and SIGINT end the wait, SIGHUP reloads. Caught before anything is served, so that none ends the process half way.
+//! [`Signals`]: SIGTERM, SIGINT and SIGHUP, caught from the very start, so that none ends the process half way; the rest that would, ignored.
 
 use std::io;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Instant;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{StartError, system};
+use crate::sys;
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// SIGTERM: end, but let those who ask go elsewhere first.
+    Drain,
+    /// SIGINT: end.
+    End,
+    /// SIGHUP: reload.
+    Reload,
+}
 
 /// The caught signals. One that comes while the server starts is heeded once it has.
 #[derive(Debug)]
 pub struct Signals {
-    /// What they are waited for in.
-    runtime: Runtime,
+    /// What they asked for, in order.
+    told: Receiver<Told>,
+}
+
+/// What is waited for.
+struct Caught {
     /// SIGTERM.
     terminate: Signal,
     /// SIGINT.
@@ -21,36 +40,55 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches them, from now on until the process ends.
+    /// Catches them, from now on until the process ends. `at_once` is called at the second SIGTERM or SIGINT, wherever the server is by then: it
+    /// is to end the process.
     ///
     /// # Errors
     /// [`StartError::System`].
-    pub fn catch() -> Result<Self, StartError> {
-        Self::try_catch().map_err(system("wait for signals"))
+    pub fn catch(at_once: fn()) -> Result<Self, StartError> {
+        sys::ignore_meaningless_signals();
+        let (runtime, caught) = Caught::catch().map_err(system("wait for signals"))?;
+        let (tell, told) = channel();
+        let work = move || runtime.block_on(caught.pass_on(&tell, at_once));
+        thread::Builder::new().name("cenote-signals".to_owned()).spawn(work).map_err(system("start a thread"))?;
+        Ok(Self { told })
     }
 
-    /// As [`Self::catch`].
-    fn try_catch() -> io::Result<Self> {
+    /// What the next one asks for; `None`: there was none until `end`.
+    pub(super) fn next(&self, end: Option<Instant>) -> Option<Told> {
+        let Some(end) = end else { return self.told.recv().ok() };
+        self.told.recv_timeout(end.saturating_duration_since(Instant::now())).ok()
+    }
+}
+
+impl Caught {
+    /// Installs the handlers.
+    fn catch() -> io::Result<(Runtime, Self)> {
         let runtime = Builder::new_current_thread().enable_io().build()?;
         let entered = runtime.enter();
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
         let hangup = signal(SignalKind::hangup())?;
         drop(entered);
-        Ok(Self { runtime, terminate, interrupt, hangup })
+        Ok((runtime, Self { terminate, interrupt, hangup }))
     }
 
-    /// Waits for the signal to end; `reload` is called at each SIGHUP.
-    pub(super) fn wait(&mut self, reload: impl Fn()) {
-        let Self { runtime, terminate, interrupt, hangup } = self;
-        runtime.block_on(async {
-            loop {
-                tokio::select! {
-                    _ = terminate.recv() => return,
-                    _ = interrupt.recv() => return,
-                    _ = hangup.recv() => reload(),
-                }
+    /// Passes on what signals ask for, for ever.
+    async fn pass_on(self, tell: &Sender<Told>, at_once: fn()) {
+        let Self { mut terminate, mut interrupt, mut hangup } = self;
+        let mut ending = false;
+        loop {
+            let told = tokio::select! {
+                _ = terminate.recv() => Told::Drain,
+                _ = interrupt.recv() => Told::End,
+                _ = hangup.recv() => Told::Reload,
+            };
+            if told != Told::Reload && std::mem::replace(&mut ending, true) {
+                tracing::warn!("told to end a second time: ends at once, answers in flight are lost");
+                at_once();
             }
-        });
+            // Nobody listens any more when the end is near, or the start failed.
+            tell.send(told).ok();
+        }
     }
 }

@@ -27,7 +27,8 @@ pub(super) enum Command {
     /// Answer queries until told to stop.
     ///
     /// Without --config: UDP and TCP on 127.0.0.1:1053, upstreams from /etc/resolv.conf, a small sample feed, HTTP on 127.0.0.1:9153.
-    /// SIGHUP, or a change of the file or of a feed, reloads; SIGTERM answers what is in flight and stops.
+    /// SIGHUP, or a change of the file or of a feed, reloads. SIGTERM drains: /readyz says 503 and queries are answered for server.drain-secs more;
+    /// then, or at once after SIGINT, what is in flight is answered and it ends. A second of either ends it at once.
     Serve(OptionalConfig),
     /// Read configuration, feeds and zones, and say what would be served or all that is wrong.
     ///

@@ -22,6 +22,8 @@ pub struct Banner {
     pub receive_buffer_granted_kb: u32,
     /// Whom it asks.
     pub upstreams: Vec<SocketAddr>,
+    /// The system's file that names some of them, and how many: the first.
+    pub upstreams_of: Option<(PathBuf, usize)>,
     /// Its feeds, in order.
     pub feeds: Vec<BannerFeed>,
     /// Zones of the operator's.
@@ -62,7 +64,7 @@ impl Banner {
         let mut line = |key: &str, text: String| writeln!(out, "  {key:<10}{}", plain(&text));
         let listen = list(&self.listen);
         line("listens", format!("{listen} (UDP and TCP), {} worker{}", self.workers, plural(self.workers)))?;
-        line("forwards", if self.upstreams.is_empty() { "nothing".to_owned() } else { list(&self.upstreams) })?;
+        line("forwards", self.forwards())?;
         for feed in &self.feeds {
             let refused = match feed.refused {
                 0 => String::new(),
@@ -101,6 +103,18 @@ impl Banner {
 }
 
 impl Banner {
+    /// Whom it asks, and who said so.
+    fn forwards(&self) -> String {
+        let (file, of_system) = self.upstreams_of.as_ref().map_or((None, 0), |(file, count)| (Some(file), *count));
+        let (of_system, own) = self.upstreams.split_at_checked(of_system).unwrap_or((&[], &self.upstreams));
+        match (of_system, own, file) {
+            ([], [], _) => "nothing".to_owned(),
+            ([], own, _) | (own, _, None) => list(own),
+            (of_system, [], Some(file)) => format!("{} ({})", list(of_system), file.display()),
+            (of_system, own, Some(file)) => format!("{} ({}), {}", list(of_system), file.display(), list(own)),
+        }
+    }
+
     /// What is enforced.
     fn policy(&self) -> String {
         match self.generation {
@@ -139,6 +153,7 @@ mod tests {
             receive_buffer_asked_kb: 4096,
             receive_buffer_granted_kb: 208,
             upstreams: vec![],
+            upstreams_of: None,
             feeds: vec![
                 BannerFeed { name: "sample".into(), format: "plain", entries: 12, refused: 0, unit: "lines" },
                 BannerFeed { name: "big".into(), format: "hosts", entries: 982_685, refused: 1200, unit: "lines" },
@@ -163,6 +178,16 @@ mod tests {
   try       dig @127.0.0.1 -p 1053 malware.example
 ";
         assert_eq!(printed(&banner), want);
+        let upstreams: Vec<SocketAddr> = vec!["192.0.2.1:53".parse().unwrap(), "192.0.2.2:53".parse().unwrap()];
+        for (of_system, want) in [
+            (0, "192.0.2.1:53, 192.0.2.2:53"),
+            (1, "192.0.2.1:53 (/etc/resolv.conf), 192.0.2.2:53"),
+            (2, "192.0.2.1:53, 192.0.2.2:53 (/etc/resolv.conf)"),
+        ] {
+            let upstreams_of = Some(("/etc/resolv.conf".into(), of_system));
+            let banner = Banner { upstreams: upstreams.clone(), upstreams_of, ..banner.clone() };
+            assert!(printed(&banner).contains(&format!("\n  forwards  {want}\n")), "{}", printed(&banner));
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The house behind the commands: [`app`] for what is done here, the admin socket for what a running server does.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
-use super::{Asked, Banner, BannerFeed, Checked, Compiled, Failed, FeedLines, House, Reloaded};
+use super::{Asked, Banner, BannerFeed, Checked, Compiled, Exit, Failed, FeedLines, House, Reloaded};
 use crate::admin::{self, Asker, Explanation, FeedDifferences, FeedSummary, GenerationSummary, Reply, Request};
 use crate::app::{self, FeedState, Server, Signals};
 use crate::config::Settings;
@@ -10,13 +11,21 @@ use crate::feed::{Reason, Report, SAMPLE_NAME, Source};
 use crate::name::Name;
 
 /// The real one.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Cenote;
+#[derive(Debug, Default)]
+pub struct Cenote {
+    /// The signals, from [`House::prepare`] on.
+    signals: Mutex<Option<Signals>>,
+}
 
 /// What the running server said it could not do.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Refused(String);
+
+/// It was asked to serve before it was prepared.
+#[derive(Debug, thiserror::Error)]
+#[error("expected prepare before serve, got serve alone: a defect")]
+struct NotPrepared;
 
 /// A reply to another question.
 #[derive(Debug, thiserror::Error)]
@@ -24,16 +33,22 @@ struct Refused(String);
 struct Crossed;
 
 impl House for Cenote {
+    fn prepare(&self) -> Result<(), Failed> {
+        let signals = Signals::catch(|| std::process::exit(i32::from(Exit::Done as u8)))?;
+        *self.signals.lock().unwrap_or_else(PoisonError::into_inner) = Some(signals);
+        Ok(app::harden()?)
+    }
+
     fn serve(&self, settings: Settings, config: Option<&Path>, started: &mut dyn FnMut(&Banner)) -> Result<(), Failed> {
-        app::harden()?;
         let mut banner = Banner {
             receive_buffer_asked_kb: settings.server.receive_buffer_kb,
             upstreams: settings.upstream.upstreams(),
+            upstreams_of: settings.name_servers_of.clone().map(|file| (file, settings.upstream.servers.len())),
             zones: settings.zones.zones.len(),
             ..Banner::default()
         };
         let sample = settings.feeds.iter().any(|feed| feed.source == Source::Sample);
-        let mut signals = Signals::catch()?;
+        let signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or(NotPrepared)?;
         let server = Server::start(settings, config, &mut |_, _, _| ())?;
         let ready = server.started();
         banner.listen.clone_from(&ready.listen);
@@ -46,7 +61,7 @@ impl House for Cenote {
         banner.warnings.clone_from(&ready.notes);
         banner.sample_name = sample.then_some(SAMPLE_NAME);
         started(&banner);
-        server.wait(&mut signals);
+        server.wait(&signals);
         server.stop();
         Ok(())
     }

@@ -31,6 +31,7 @@ pub use log::{Level, subscriber};
 use crate::admin::{self, Asker, Explanation, FeedDifferences, FeedSummary, GenerationSummary, Request, SocketChoice};
 use crate::config::{self, Faults, Settings};
 use crate::name::Name;
+use crate::server::LogFormat;
 use args::{Command, Line};
 use progress::Progress;
 use table::{plain, thousands};
@@ -40,6 +41,12 @@ pub type Failed = Box<dyn Error + Send + Sync>;
 
 /// What the commands ask of the rest of the program.
 pub trait House {
+    /// What must be in place before anything of [`serve`](Self::serve) happens, the reading of its configuration included.
+    ///
+    /// # Errors
+    /// The system does not let it.
+    fn prepare(&self) -> Result<(), Failed>;
+
     /// Serves until told to stop; `started` is called once, when queries are answered. `config`: the file that a reload reads.
     ///
     /// # Errors
@@ -177,10 +184,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>, house: &dyn House) -> ExitC
         Ok(level) => level,
         Err(error) => return usage(&error),
     };
-    log::start(level);
     log::hide_panic_messages();
+    if !matches!(line.command, Command::Serve(_)) {
+        log::start(level, LogFormat::Text);
+    }
     // Not locked: the log writes to standard error from other threads.
-    dispatch(line.command, house, &mut io::stdout(), &mut io::stderr()).into()
+    dispatch(line.command, level, house, &mut io::stdout(), &mut io::stderr()).into()
 }
 
 /// Prints what clap has to say: help and version on standard output, wrong usage on standard error.
@@ -202,9 +211,9 @@ fn level_of_environment() -> Result<Level, clap::Error> {
 }
 
 /// Does what the command says, and prints why it could not.
-fn dispatch(command: Command, house: &dyn House, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+fn dispatch(command: Command, level: Level, house: &dyn House, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
     let result = match command {
-        Command::Serve(args) => serve(args.config.as_deref(), house, out),
+        Command::Serve(args) => serve(args.config.as_deref(), level, house, out),
         Command::Check(args) => check(args.config.as_deref(), house, out),
         Command::Explain(args) => explain(&args, house, out),
         Command::Compile(args) => compile(&args, house, out),
@@ -255,14 +264,16 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// The settings of a file, or the embedded ones.
+/// The settings of a file that is to be served by, or the embedded ones.
 fn settings(config: Option<&Path>) -> Result<Settings, Faults> {
-    config.map_or_else(|| Ok(config::embedded()), config::load)
+    config.map_or_else(|| Ok(config::embedded()), config::load_to_serve)
 }
 
-/// `serve`.
-fn serve(config: Option<&Path>, house: &dyn House, out: &mut dyn Write) -> Result<(), Failure> {
+/// `serve`. The log begins with the settings, which say how it is written; what is wrong with them is printed.
+fn serve(config: Option<&Path>, level: Level, house: &dyn House, out: &mut dyn Write) -> Result<(), Failure> {
+    house.prepare()?;
     let settings = settings(config)?;
+    log::start(level, settings.server.log_format);
     house.serve(settings, config, &mut |banner| {
         if banner.write(out).is_err() {
             tracing::warn!("the banner could not be printed");
@@ -381,6 +392,10 @@ mod tests {
     }
 
     impl House for Scripted {
+        fn prepare(&self) -> Result<(), Failed> {
+            Ok(())
+        }
+
         fn serve(&self, _: Settings, _: Option<&Path>, started: &mut dyn FnMut(&Banner)) -> Result<(), Failed> {
             self.result()?;
             started(&Banner { workers: 1, ..Banner::default() });
@@ -456,7 +471,8 @@ mod tests {
     fn outcome(line: &str, fails: bool) -> (Exit, String, String) {
         let words = std::iter::once("cenote").chain(line.split_ascii_whitespace());
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let exit = dispatch(Line::try_parse_from(words).unwrap().command, &Scripted { fails }, &mut out, &mut err);
+        let exit =
+            dispatch(Line::try_parse_from(words).unwrap().command, Level::Off, &Scripted { fails }, &mut out, &mut err);
         (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 
@@ -538,7 +554,11 @@ mod tests {
         }
         for (fails, want) in [(false, Exit::Done), (true, Exit::Configuration)] {
             let command = Line::try_parse_from(["cenote", "check"]).unwrap().command;
-            assert_eq!(dispatch(command, &Scripted { fails }, &mut Gone, &mut Gone), want, "fails: {fails}");
+            assert_eq!(
+                dispatch(command, Level::Off, &Scripted { fails }, &mut Gone, &mut Gone),
+                want,
+                "fails: {fails}"
+            );
         }
     }
 }

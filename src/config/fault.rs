@@ -3,7 +3,10 @@
 //! A fault shows the operator's own text, cut short; it must never show a line of a feed.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
+
+use ipnet::IpNet;
 
 /// The most faults that are kept; the rest are counted. Three screens of them are as good as more.
 pub const FAULTS_MAX: usize = 100;
@@ -47,6 +50,27 @@ pub enum Problem {
         /// The text that stands there, cut short.
         got: String,
     },
+    /// A network whose address has bits of the host.
+    #[error("expected {network}, or {address} for that address alone, got {got}")]
+    HostBits {
+        /// The network that holds the address.
+        network: IpNet,
+        /// The address.
+        address: IpAddr,
+        /// The text that stands there.
+        got: String,
+    },
+    /// No upstream is named, and the system names none either.
+    #[error(
+        "expected servers to ask, got no such key, and {} names none that can be asked: {why}; set it, or [] to ask nobody",
+        .path.display()
+    )]
+    NoNameServer {
+        /// The system's list.
+        path: PathBuf,
+        /// What stands there instead.
+        why: String,
+    },
     /// A key that must be there is not.
     #[error("expected {expected}, got no such key")]
     Missing {
@@ -83,6 +107,24 @@ pub enum Problem {
         /// A known key that looks like it.
         suggestion: Option<&'static str>,
     },
+}
+
+impl Fault {
+    /// The key, and what is wrong, fit for a log: of what stands in the file only keys are shown that are ours, or nearly. A value, and any other
+    /// key, may be a name that was to be kept: what a customer denies, an indicator in the wrong place.
+    #[must_use]
+    pub fn for_log(&self) -> (&str, String) {
+        match &self.problem {
+            Problem::Value { expected, .. } => (&self.key, format!("expected {expected}, got something else")),
+            // Whose network it is may be seen from it.
+            Problem::HostBits { .. } => (&self.key, "expected a network without bits of the host".to_owned()),
+            Problem::Unknown { got, suggestion } if suggestion.is_none() || got.contains(['.', '"', '\'']) => {
+                let section = self.key.strip_suffix(got.as_str()).unwrap_or_default().trim_end_matches('.');
+                (section, "expected a known key, got another".to_owned())
+            }
+            problem => (&self.key, problem.to_string()),
+        }
+    }
 }
 
 impl fmt::Display for Fault {
@@ -145,6 +187,9 @@ impl fmt::Display for Faults {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use super::super::testing::read;
     use super::*;
 
     #[test]
@@ -173,11 +218,58 @@ mod tests {
     }
 
     #[test]
+    fn a_log_shows_keys_and_no_values() {
+        let fault = |key: &str, problem| Fault { file: "f".into(), line: 1, key: key.to_owned(), problem };
+        let value = Problem::Value { expected: "a name".into(), got: "'canary.example'".into() };
+        let unknown = |got: &str, suggestion| Problem::Unknown { got: got.to_owned(), suggestion };
+        for (fault, key, problem) in [
+            (fault("gate.canaries[2]", value), "gate.canaries[2]", "expected a name, got something else"),
+            (
+                fault("server.lissten", unknown("lissten", Some("listen"))),
+                "server.lissten",
+                "expected a known key, got lissten; did you mean listen?",
+            ),
+            (fault("gate.'c.example'", unknown("'c.example'", None)), "gate", "expected a known key, got another"),
+            (
+                fault("'feeds.example'", unknown("'feeds.example'", Some("feed"))),
+                "",
+                "expected a known key, got another",
+            ),
+            (fault("c1", unknown("c1", None)), "", "expected a known key, got another"),
+        ] {
+            assert_eq!(fault.for_log(), (key, problem.to_owned()));
+        }
+    }
+
+    #[test]
     fn faults_come_in_the_order_of_lines_and_are_bounded() {
         let fault = |line| Fault { file: "f".into(), line, key: String::new(), problem: Problem::NotText };
         let faults = Faults::new((1..=FAULTS_MAX + 2).rev().map(fault).collect());
         assert_eq!(faults.count(), FAULTS_MAX + 2);
         assert!(faults.iter().map(|fault| fault.line).eq(1..=FAULTS_MAX));
         assert!(faults.to_string().ends_with("and 2 more"));
+    }
+
+    #[test]
+    fn what_a_log_shows_of_a_damaged_file_is_nothing_of_its_values() {
+        let text = "[gate]\ncanaries = [\"canary.example\", \"canary two\"]\nprotected = ['*.canary.test']\n[[tenant]]\n\
+                    name = 'canary tenant'\nnetworks = ['192.0.2.5/24']\ndeny = [\"canary.example\"]\nallow = ['canary.test', 'canary..']\n[access]\n\
+                    allow = ['canary']\n[[zone]]\nname = 'canary..'\nfile = 'canary'\n[sinkhole]\ncname = 'canary..'\nsoa = 'canary'\n";
+        for at in 0..text.len() {
+            let (before, after) = text.split_at(at);
+            for damaged in [
+                before.to_owned(),
+                format!("{before}\"{after}"),
+                format!("{before}\n[{after}"),
+                format!("{before}={after}"),
+            ] {
+                let faults = read(&damaged, Path::new("c.toml")).err().unwrap_or_default();
+                for fault in faults.iter() {
+                    let (key, problem) = fault.for_log();
+                    assert!(!key.contains("canary.") && !problem.contains("canary"), "{key}: {problem}\n{damaged}");
+                    assert!(!problem.contains("192.0.2.5/24"), "{key}: {problem}\n{damaged}");
+                }
+            }
+        }
     }
 }

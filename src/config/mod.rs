@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 pub use fault::{FAULTS_MAX, Fault, Faults, Problem};
 pub use reload::check_upstreams;
+use resolv::System;
 pub(crate) use resolv::reachable;
 pub use warning::{ResolvFlaw, Warning};
 
@@ -29,12 +30,10 @@ use crate::name::{Name, NameSet};
 use crate::policy::{BeforeLoad, DEFAULT_TENANT, FeedConfig, SinkConfig, TENANTS_MAX, TenantConfig};
 use crate::{admin, cache, feed, forward, server, zone};
 use reader::Document;
+use upstreams::Otherwise;
 
 /// The largest configuration file: 10,000 tenants of ten networks each take a fifth of it.
 pub const FILE_OCTETS_MAX: u64 = 16 << 20;
-
-/// Where the system says which name servers it uses.
-const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// All settings of one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +46,8 @@ pub struct Settings {
     pub proxy: server::ProxyConfig,
     /// Whom to ask; never this server itself.
     pub upstream: forward::Config,
+    /// The system's file that the upstreams of no group are of; `None`: the configuration names them.
+    pub name_servers_of: Option<PathBuf>,
     /// What is kept.
     pub cache: cache::Config,
     /// What a sunk name is answered with.
@@ -75,11 +76,32 @@ pub struct Settings {
     pub warnings: Vec<Warning>,
 }
 
-/// Reads the file at `path`.
+/// Reads the file at `path`, and the system's name servers if it names none.
 ///
 /// # Errors
 /// [`Faults`]: the file cannot be read, or all that is wrong in it.
 pub fn load(path: &Path) -> Result<Settings, Faults> {
+    read(&text_of(path)?, path, &System::read(), Otherwise::Warning)
+}
+
+/// As [`load`], to serve by it: that neither the file nor the system names anybody to ask is a fault.
+///
+/// # Errors
+/// As of [`load`].
+pub fn load_to_serve(path: &Path) -> Result<Settings, Faults> {
+    read(&text_of(path)?, path, &System::read(), Otherwise::Fault)
+}
+
+/// As [`load`], for a server that runs by the settings `in_force`: it goes on with its upstreams should the system name no others by now.
+///
+/// # Errors
+/// As of [`load`].
+pub fn load_again(path: &Path, in_force: &Settings) -> Result<Settings, Faults> {
+    read(&text_of(path)?, path, &System::read(), Otherwise::InForce(in_force))
+}
+
+/// The text of the file at `path`.
+fn text_of(path: &Path) -> Result<String, Faults> {
     let alone = |problem| Faults::new(vec![Fault { file: path.to_owned(), line: 0, key: String::new(), problem }]);
     let unreadable = |error: std::io::Error| alone(Problem::Unreadable(error.kind()));
     let mut octets = Vec::new();
@@ -88,40 +110,33 @@ pub fn load(path: &Path) -> Result<Settings, Faults> {
     if u64::try_from(octets.len()).is_ok_and(|length| length > FILE_OCTETS_MAX) {
         return Err(alone(Problem::TooLarge { expected: FILE_OCTETS_MAX }));
     }
-    let text = String::from_utf8(octets).map_err(|_| alone(Problem::NotText))?;
-    read(&text, path)
+    String::from_utf8(octets).map_err(|_| alone(Problem::NotText))
 }
 
 /// Reads `text` as the file `origin`: faults name it, and paths in it are relative to its folder.
-///
-/// # Errors
-/// [`Faults`]: all that is wrong in it.
-pub fn read(text: &str, origin: &Path) -> Result<Settings, Faults> {
+fn read(text: &str, origin: &Path, system: &System, otherwise: Otherwise<'_>) -> Result<Settings, Faults> {
     let document = Document::new(text, origin);
-    let settings = settings(&document, origin.parent().unwrap_or_else(|| Path::new("")));
+    let folder = origin.parent().unwrap_or_else(|| Path::new(""));
+    let settings = settings(&document, folder, system, otherwise);
     document.finish().map(|_| settings)
 }
 
 /// Without a configuration: the defaults, the sample feed, and the system's own name servers as upstreams.
 #[must_use]
 pub fn embedded() -> Settings {
-    let path = Path::new(RESOLV_CONF);
-    match std::fs::read_to_string(path) {
-        Ok(text) => embedded_with(resolv::servers(&text, path)),
-        Err(error) => {
-            embedded_with((Vec::new(), vec![Warning::ResolvUnreadable { path: path.to_owned(), kind: error.kind() }]))
-        }
-    }
+    embedded_with(&System::read())
 }
 
-/// As [`embedded`], with the system's name servers given.
-fn embedded_with((servers, warnings): (Vec<SocketAddr>, Vec<Warning>)) -> Settings {
+/// As [`embedded`], with what the system says given.
+fn embedded_with(system: &System) -> Settings {
+    let (servers, warnings) = system.servers();
     let name = "sample".to_owned();
     let mut settings = Settings {
         server: server::Config::default(),
         access: server::AccessConfig::default(),
         proxy: server::ProxyConfig::default(),
         upstream: forward::Config { servers, ..forward::Config::default() },
+        name_servers_of: Some(system.path.clone()),
         cache: cache::Config::default(),
         sink: SinkConfig::default(),
         rebinding: None,
@@ -141,12 +156,14 @@ fn embedded_with((servers, warnings): (Vec<SocketAddr>, Vec<Warning>)) -> Settin
 }
 
 /// The settings of a document, to be thrown away if it has faults.
-fn settings(document: &Document<'_>, folder: &Path) -> Settings {
+fn settings(document: &Document<'_>, folder: &Path, system: &System, otherwise: Otherwise<'_>) -> Settings {
     let mut top = document.parse();
     let server = top.section("server", rooms::server);
     let access = top.section("access", rooms::access);
     let proxy = top.section("proxy", rooms::proxy);
-    let mut upstream = top.section("upstream", upstreams::upstream);
+    let unnamed = upstreams::Unnamed { system, listen: &server.listen, otherwise };
+    let upstreams::Read { config: mut upstream, name_servers_of, warnings: of_system } =
+        top.section("upstream", |section| upstreams::upstream(section, &unnamed));
     top.sections("upstream-group", forward::GROUPS_MAX, |section| {
         if let Some(group) = upstreams::upstream_group(section, &upstream) {
             upstream.groups.push(group);
@@ -187,6 +204,7 @@ fn settings(document: &Document<'_>, folder: &Path) -> Settings {
         access,
         proxy,
         upstream,
+        name_servers_of,
         cache,
         sink,
         feeds,
@@ -202,6 +220,7 @@ fn settings(document: &Document<'_>, folder: &Path) -> Settings {
         warnings: Vec::new(),
     };
     settings.warnings = warning::warnings(&settings);
+    settings.warnings.extend(of_system);
     settings.drop_own_addresses();
     settings
 }
@@ -254,6 +273,7 @@ impl Settings {
         Self {
             server: old.server.clone(),
             upstream: old.upstream.clone(),
+            name_servers_of: old.name_servers_of.clone(),
             cache: old.cache.clone(),
             admin: old.admin.clone(),
             state: old.state.clone(),
@@ -275,6 +295,7 @@ pub fn restart_keys(old: &Settings, new: &Settings) -> Vec<&'static str> {
         tcp_connections_per_client_max,
         tcp_idle_secs,
         drain_secs,
+        log_format,
     } = &old.server;
     let forward::Config { servers, groups, timeout_ms, budget_ms, in_flight_max, waiters_max, randomize_case } =
         &old.upstream;
@@ -293,6 +314,7 @@ pub fn restart_keys(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ),
         ("server.tcp-idle-secs", *tcp_idle_secs == new.server.tcp_idle_secs),
         ("server.drain-secs", *drain_secs == new.server.drain_secs),
+        ("server.log-format", *log_format == new.server.log_format),
         ("upstream.servers", *servers == new.upstream.servers),
         ("upstream-group", *groups == new.upstream.groups),
         ("upstream.timeout-ms", *timeout_ms == new.upstream.timeout_ms),
@@ -316,6 +338,21 @@ pub fn restart_keys(old: &Settings, new: &Settings) -> Vec<&'static str> {
 }
 
 #[cfg(test)]
+mod testing {
+    use super::*;
+
+    /// A system whose `/etc/resolv.conf` says this.
+    pub(super) fn system(text: &str) -> System {
+        System { path: "/etc/resolv.conf".into(), text: Ok(text.to_owned()) }
+    }
+
+    /// Reads a configuration on a system whose name server is 127.0.0.1.
+    pub(super) fn read(text: &str, origin: &Path) -> Result<Settings, Faults> {
+        super::read(text, origin, &system("nameserver 127.0.0.1"), Otherwise::Warning)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -323,7 +360,7 @@ mod tests {
 
     /// The text read as `/etc/cenote/c.toml`.
     fn read_there(text: &str) -> Result<Settings, Faults> {
-        read(text, Path::new("/etc/cenote/c.toml"))
+        testing::read(text, Path::new("/etc/cenote/c.toml"))
     }
 
     #[test]
@@ -341,8 +378,7 @@ mod tests {
 
     #[test]
     fn the_example_shows_the_defaults() {
-        let servers = vec!["127.0.0.1:53".parse().unwrap()];
-        assert_eq!(read_there(FILE).unwrap(), embedded_with((servers, vec![])));
+        assert_eq!(read_there(FILE).unwrap(), embedded_with(&testing::system("nameserver 127.0.0.1")));
     }
 
     #[test]
@@ -353,7 +389,7 @@ mod tests {
             .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line).to_owned() + "\n")
             .collect();
         let document = Document::new(&all, Path::new("c.toml"));
-        settings(&document, Path::new(""));
+        settings(&document, Path::new(""), &testing::system(""), Otherwise::Warning);
         let known = document.finish().unwrap();
         let (mut shown, mut section, mut before) = (std::collections::BTreeSet::new(), String::new(), "");
         for line in all.lines() {
@@ -380,7 +416,7 @@ mod tests {
             ),
             ("oi.toml", include_str!("../../config/oi.toml"), 2, &[None, Some("nodata")]),
         ] {
-            let settings = read(text, Path::new(file)).unwrap_or_else(|faults| panic!("{faults}"));
+            let settings = testing::read(text, Path::new(file)).unwrap_or_else(|faults| panic!("{faults}"));
             assert_eq!(settings.warnings, [], "{file}");
             assert_eq!(settings.feeds.len(), feeds, "{file}");
             let got: Vec<_> =
@@ -470,7 +506,7 @@ mod tests {
 
     #[test]
     fn without_a_file_and_without_upstreams_the_key_to_set_is_named() {
-        let settings = embedded_with((vec!["127.0.0.1:1053".parse().unwrap()], vec![]));
+        let settings = embedded_with(&testing::system(""));
         assert!(settings.upstream.servers.is_empty());
         assert!(settings.warnings.last().unwrap().to_string().contains("set upstream.servers"));
         assert_eq!(settings.feeds[0].source, feed::Source::Sample);
@@ -482,6 +518,7 @@ mod tests {
         assert_eq!(restart_keys(&old, &old), [""; 0]);
         for (from, to, want) in [
             ("workers = 0", "workers = 2", &["server.workers"][..]),
+            ("log-format = \"text\"", "log-format = \"json\"", &["server.log-format"]),
             ("[\"127.0.0.1:1053\"]", "[\"127.0.0.1:1054\"]", &["server.listen"]),
             ("timeout-ms = 800", "timeout-ms = 801", &["upstream.timeout-ms"]),
             (

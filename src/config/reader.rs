@@ -266,16 +266,26 @@ impl<'d, 't> Section<'d, 't> {
         self.wrong(&placed.key, &placed.span, expected);
     }
 
+    /// As [`Self::refuse`], with what is made of the text that stands there.
+    pub(super) fn refuse_as<T>(&self, placed: &Placed<T>, problem: impl FnOnce(String) -> Problem) {
+        let got = self.document.shown(&placed.span);
+        self.document.fault(&placed.span, placed.key.clone(), problem(got));
+    }
+
     /// Notes that a key is missing; `None`, to be returned.
     pub(super) fn missing<T>(&self, key: &'static str, expected: &str) -> Option<T> {
-        let problem = Problem::Missing { expected: expected.to_owned() };
-        self.document.fault(&self.span, dotted(&self.path, key), problem);
+        self.note(key, Problem::Missing { expected: expected.to_owned() });
         None
     }
 
     /// The line that it starts on, from 1.
     pub(super) fn line(&self) -> usize {
         self.document.line(&self.span)
+    }
+
+    /// Notes what is wrong with a key that is not there.
+    pub(super) fn note(&self, key: &'static str, problem: Problem) {
+        self.document.fault(&self.span, dotted(&self.path, key), problem);
     }
 
     /// Whether the key is there and not taken yet.

@@ -2,17 +2,72 @@
 //!
 //! Never guesses a server that is not written there. Cost: one pass over the text.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::fault::Problem;
+use super::receives;
 use super::warning::{ResolvFlaw, Warning};
 use crate::forward::GROUP_SERVERS_MAX;
+
+/// Where the system says which name servers it uses.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// What the system says of its name servers.
+#[derive(Debug)]
+pub(super) struct System {
+    /// Where.
+    pub(super) path: PathBuf,
+    /// The text, or why it cannot be read.
+    pub(super) text: Result<String, io::ErrorKind>,
+}
+
+impl System {
+    /// Reads what it says now.
+    pub(super) fn read() -> Self {
+        let text = std::fs::read_to_string(RESOLV_CONF).map_err(|error| error.kind());
+        Self { path: RESOLV_CONF.into(), text }
+    }
+
+    /// The servers it names, this one's own addresses among them, and what is odd about them.
+    pub(super) fn servers(&self) -> (Vec<SocketAddr>, Vec<Warning>) {
+        match &self.text {
+            Ok(text) => servers(text, &self.path),
+            Err(kind) => (Vec::new(), vec![Warning::ResolvUnreadable { path: self.path.clone(), kind: *kind }]),
+        }
+    }
+
+    /// As [`Self::servers`], of which at least one is to be another than a server that listens on `listen`.
+    ///
+    /// # Errors
+    /// [`Problem::NoNameServer`].
+    pub(super) fn others(&self, listen: &[SocketAddr]) -> Result<(Vec<SocketAddr>, Vec<Warning>), Problem> {
+        let (servers, warnings) = self.servers();
+        let own = |server: &SocketAddr| listen.iter().any(|&listen| receives(listen, *server));
+        if servers.iter().any(|server| !own(server)) {
+            return Ok((servers, warnings));
+        }
+        let mut why: Vec<String> = match &self.text {
+            Err(kind) => vec![format!("it cannot be read: {kind}")],
+            Ok(_) => servers.iter().map(|server| format!("{server} is this server")).collect(),
+        };
+        why.extend(warnings.iter().filter_map(|warning| match warning {
+            Warning::ResolvLine { line, why, .. } => Some(format!("line {line}: {why}")),
+            _ => None,
+        }));
+        if why.is_empty() {
+            why.push("no line begins with nameserver".to_owned());
+        }
+        Err(Problem::NoNameServer { path: self.path.clone(), why: why.join(", ") })
+    }
+}
 
 /// The port of DNS (RFC 1035 §4.2); resolv.conf has no way to name another.
 const DNS_PORT: u16 = 53;
 
 /// The servers of the `nameserver` lines of `text`, in order, each once, at most [`GROUP_SERVERS_MAX`]; what cannot be asked is a warning.
-pub(super) fn servers(text: &str, path: &Path) -> (Vec<SocketAddr>, Vec<Warning>) {
+fn servers(text: &str, path: &Path) -> (Vec<SocketAddr>, Vec<Warning>) {
     let (mut servers, mut warnings) = (Vec::new(), Vec::new());
     for (place, line) in text.lines().enumerate() {
         let mut words = line.split_ascii_whitespace();
@@ -87,5 +142,25 @@ mod tests {
             warnings,
             [Warning::ResolvLine { path: "r".into(), line: GROUP_SERVERS_MAX + 1, why: ResolvFlaw::TooMany }]
         );
+    }
+
+    #[test]
+    fn none_but_this_server_is_a_fault_that_says_why() {
+        let listen: Vec<SocketAddr> = vec!["127.0.0.1:53".parse().unwrap(), "[::]:5353".parse().unwrap()];
+        for (text, want) in [
+            (Err(io::ErrorKind::NotFound), "it cannot be read: entity not found"),
+            (Ok("search corp.example\n"), "no line begins with nameserver"),
+            (Ok("nameserver 127.0.0.1\nnameserver 0.0.0.0"), "127.0.0.1:53 is this server"),
+            (
+                Ok("nameserver 127.0.0.1\nnameserver fe80::1%eth0"),
+                "127.0.0.1:53 is this server, line 2: an address with a zone (%interface) is not supported",
+            ),
+        ] {
+            let system = System { path: "/r".into(), text: text.map(str::to_owned) };
+            let Err(Problem::NoNameServer { path, why }) = system.others(&listen) else { panic!("{want}") };
+            assert_eq!((path.as_path(), why.as_str()), (Path::new("/r"), want));
+        }
+        let system = System { path: "/r".into(), text: Ok("nameserver 127.0.0.1\nnameserver ::1".to_owned()) };
+        assert_eq!(system.others(&listen).unwrap().0.len(), 2, "what is this server's own is taken out later");
     }
 }

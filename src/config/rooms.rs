@@ -4,10 +4,12 @@
 //! where a key is absent or wrong (a wrong one is noted, so the result is thrown away in the end).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use ipnet::{IpNet, Ipv6Net};
 
+use super::fault::Problem;
 use super::reader::{Placed, Section};
 use crate::name::Name;
 use crate::{admin, cache, feed, server, zone};
@@ -39,8 +41,22 @@ pub(super) fn path(text: &str, folder: &Path) -> Option<PathBuf> {
     (!text.is_empty() && !text.contains('\0')).then(|| folder.join(text))
 }
 
-/// A network, or one address as the network of itself; bits of the host are cleared. One of IPv4-mapped addresses is one of IPv4.
-pub(super) fn network(text: &str) -> Option<IpNet> {
+/// The networks of a list; one with bits of the host set, which may be a slip in the address or in the length, is a fault.
+pub(super) fn networks(
+    section: &mut Section<'_, '_>,
+    key: &'static str,
+    count: RangeInclusive<usize>,
+) -> Option<Placed<Vec<Placed<IpNet>>>> {
+    let list = section.list(key, A_NETWORK, count, network)?;
+    for placed in list.value.iter().filter(|placed| placed.value != placed.value.trunc()) {
+        let (network, address) = (placed.value.trunc(), placed.value.addr());
+        section.refuse_as(placed, |got| Problem::HostBits { network, address, got });
+    }
+    Some(list.map(|list| list.into_iter().map(|placed| placed.map(|network| network.trunc())).collect()))
+}
+
+/// A network, or one address as the network of itself. One of IPv4-mapped addresses is one of IPv4.
+fn network(text: &str) -> Option<IpNet> {
     let network: IpNet = text.parse().or_else(|_| text.parse().map(|ip: IpAddr| IpNet::from(ip))).ok()?;
     let mapped = match network {
         IpNet::V6(six) => six.addr().to_ipv4_mapped().zip(six.prefix_len().checked_sub(MAPPED_V4.1)),
@@ -50,7 +66,6 @@ pub(super) fn network(text: &str) -> Option<IpNet> {
         Some((four, prefix_len)) => IpNet::new(IpAddr::V4(four), prefix_len).ok(),
         None => Some(network),
     }
-    .map(|network| network.trunc())
 }
 
 /// Whether a network takes in the whole Internet of its family.
@@ -95,13 +110,14 @@ pub(super) fn server(section: &mut Section<'_, '_>) -> server::Config {
         ),
         tcp_idle_secs: or(section.number("tcp-idle-secs", &Config::TCP_IDLE_SECS), default.tcp_idle_secs),
         drain_secs: or(section.number("drain-secs", &Config::DRAIN_SECS), default.drain_secs),
+        log_format: or(section.value("log-format", "one of text, json"), default.log_format),
     }
 }
 
 /// `[access]`. A server that answers everyone is an amplifier in other people's hands (BCP 140, RFC 5358), so it takes two keys.
 pub(super) fn access(section: &mut Section<'_, '_>) -> server::AccessConfig {
     let everyone = or(section.value("allow-everyone", "true or false"), false);
-    let Some(list) = section.list("allow", A_NETWORK, 1..=server::AccessConfig::NETWORKS_MAX, network) else {
+    let Some(list) = networks(section, "allow", 1..=server::AccessConfig::NETWORKS_MAX) else {
         return server::AccessConfig::default();
     };
     for item in list.value.iter().filter(|item| !everyone && is_everyone(&item.value)) {
@@ -116,7 +132,7 @@ pub(super) fn access(section: &mut Section<'_, '_>) -> server::AccessConfig {
 
 /// `[proxy]`. Whoever is listed may ask in anyone's name, so that everyone cannot be.
 pub(super) fn proxy(section: &mut Section<'_, '_>) -> server::ProxyConfig {
-    let Some(list) = section.list("from", A_NETWORK, 0..=server::ProxyConfig::NETWORKS_MAX, network) else {
+    let Some(list) = networks(section, "from", 0..=server::ProxyConfig::NETWORKS_MAX) else {
         return server::ProxyConfig::default();
     };
     for item in list.value.iter().filter(|item| is_everyone(&item.value)) {
@@ -246,7 +262,7 @@ pub(super) fn admin_default() -> admin::Config {
 
 #[cfg(test)]
 mod tests {
-    use super::super::read;
+    use super::super::testing::read;
     use super::*;
     use crate::forward;
     use crate::policy::Garden;
@@ -296,6 +312,7 @@ mod tests {
         for (text, line, key, part) in [
             ("[server]\nworkers = 'x'", 2, "server.workers", "expected a whole number from 0 to 256, got 'x'"),
             ("[server]\nspread = 'wide'", 2, "server.spread", "expected one of flow, random"),
+            ("[server]\nlog-format = 'logfmt'", 2, "server.log-format", "expected one of text, json"),
             ("[server]\nworkers = 257", 2, "server.workers", "from 0 to 256, got 257"),
             ("[server]\nworkers = -1", 2, "server.workers", "from 0 to 256, got -1"),
             ("[server]\nworkers = 1.5", 2, "server.workers", "from 0 to 256, got 1.5"),
@@ -305,6 +322,8 @@ mod tests {
             ("[server]\nlisten = [\n '127.0.0.1:53',\n '127.0.0.1',\n]", 4, "server.listen[1]", "got '127.0.0.1'"),
             ("[server]\nlisten = ['[::1]:53', '[::1]:53']", 2, "server.listen[1]", "each address once"),
             ("server = 1", 1, "server", "a table, [server]"),
+            ("[access]\nallow = ['10.1.2.3/8']", 2, "access.allow[0]", "expected 10.0.0.0/8, or 10.1.2.3 for"),
+            ("[proxy]\nfrom = ['::1', '2001:db8::2/64']", 2, "proxy.from[1]", "expected 2001:db8::/64, or"),
             ("[access]\nallow = ['10.0.0.0/33']", 2, "access.allow[0]", "a network, as"),
             ("[access]\nallow = ['0.0.0.0/0']", 2, "access.allow[0]", "access.allow-everyone = true"),
             ("[access]\nallow = ['::/0']", 2, "access.allow[0]", "BCP 140"),
@@ -316,7 +335,7 @@ mod tests {
             ("[proxy]\nfrom = ['10.0.0.1', '0.0.0.0/0']", 2, "proxy.from[1]", "your load balancers"),
             ("[proxy]\nfrom = ['::/0']", 2, "proxy.from[0]", "in anyone's name"),
             ("[proxy]\nfrom = ['2000::/3']", 2, "proxy.from[0]", "in anyone's name"),
-            ("[proxy]\nfrom = ['::ffff:0:0/95']", 2, "proxy.from[0]", "in anyone's name"),
+            ("[proxy]\nfrom = ['::fffe:0:0/95']", 2, "proxy.from[0]", "in anyone's name"),
             ("[proxy]\nfrom = '10.0.0.1'", 2, "proxy.from", "a list, each item a network"),
             ("[upstream]\nservers = ['dns.example']", 2, "upstream.servers[0]", "a server's address"),
             ("[upstream]\nservers = ['192.0.2.1:0']", 2, "upstream.servers[0]", "a server's address"),
@@ -512,8 +531,8 @@ mod tests {
     #[test]
     fn values_in_all_their_shapes() {
         let settings = read(
-            "[access]\nallow = ['192.0.2.1', '10.1.2.3/8', '0.0.0.0/0']\nallow-everyone = true\n\
-             [proxy]\nfrom = ['192.0.2.2', '2001:db8::2/64']\n\
+            "[access]\nallow = ['192.0.2.1', '10.0.0.0/8', '0.0.0.0/0']\nallow-everyone = true\n\
+             [proxy]\nfrom = ['192.0.2.2', '2001:db8::/64']\n\
              [upstream]\nservers = ['192.0.2.1', '192.0.2.1:54', '::1', '[::1]:54']\n\
              [sinkhole]\nipv4 = ''\nede-code = 17\n[metrics]\nlisten = ''\n[admin]\nsocket = ''",
             Path::new("c.toml"),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use ipnet::IpNet;
 
 use super::reader::{Placed, Section};
-use super::rooms::{DOMAIN, WORD, domain, network, or, word};
+use super::rooms::{DOMAIN, WORD, domain, networks, or, word};
 use super::sinkholes::sinkhole;
 use crate::index::{FEEDS_MAX, FeedId};
 use crate::name::Name;
@@ -119,8 +119,7 @@ impl<'r> Reader<'r> {
         if !is_default && !section.has("networks") && !section.has("listeners") {
             section.missing::<()>("networks", "its clients' networks, or listeners of its own");
         }
-        let expected = "a network, as \"192.0.2.0/24\" or \"2001:db8::/32\"";
-        let networks = section.list("networks", expected, 1..=NETWORKS_MAX, network);
+        let networks = networks(section, "networks", 1..=NETWORKS_MAX);
         let expected = "one of server.listen's addresses";
         let server = self.server;
         let place = |text: &str| server.place(text.parse().ok()?);
@@ -184,7 +183,8 @@ fn values<T>(list: Option<Placed<Vec<Placed<T>>>>) -> Option<Vec<T>> {
 mod tests {
     use std::path::Path;
 
-    use crate::config::{Settings, read};
+    use crate::config::Settings;
+    use crate::config::testing::read;
     use crate::policy::{Action, BeforeLoad, Figures, TENANTS_MAX};
 
     const HEAD: &str = "[server]\nlisten = ['127.0.0.1:1053', '[::1]:1053']\n\
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn all_that_a_tenant_may_have() {
         let settings = tenants(
-            "[[tenant]]\nname = 'one'\nsector = 'energy'\nnetworks = ['10.1.2.3/8', '::ffff:192.0.2.0/120', '2001:db8::1']\n\
+            "[[tenant]]\nname = 'one'\nsector = 'energy'\nnetworks = ['10.0.0.0/8', '::ffff:192.0.2.0/120', '2001:db8::1']\n\
              listeners = ['[::1]:1053']\nfeeds = ['b', 'a']\nallow = ['x.example']\ndeny = ['*.y.example', 'münchen.example']\n\
              action = 'observe'\nbefore-load = 'open'\nfigures = 'sector'\nsinkhole = { ipv4 = '192.0.2.1' }\nupstream-group = 'eu'\n\
              [[tenant]]\nname = 'default'\nfeeds = []",
@@ -255,7 +255,7 @@ mod tests {
             ("[[tenant]]", &[(1, "tenant[0].name", "no such key"), (1, "tenant[0].networks", "no such key")][..]),
             ("[[tenant]]\nname = 'A b'\nnetworks = ['10.0.0.0/8']", &[(2, "tenant[0].name", "a to z")]),
             (
-                "[[tenant]]\nname = 't'\nnetworks = ['10.0.0.0/8', '10.9.9.9/8', 'x', '10.0.0.0/33']\nfeeds = ['c', 'a', 'a']",
+                "[[tenant]]\nname = 't'\nnetworks = ['10.0.0.0/8', '10.0.0.0/8', 'x', '10.0.0.0/33']\nfeeds = ['c', 'a', 'a']",
                 &[
                     (3, "tenant[0].networks[2]", "a network, as"),
                     (3, "tenant[0].networks[3]", "a network, as"),
@@ -294,6 +294,13 @@ mod tests {
                     (8, "tenant[0].figures", "a sector beside it"),
                     (9, "tenant[0].feed", "did you mean feeds?"),
                     (10, "tenant[0].upstream-group", "the name of an [[upstream-group]]"),
+                ],
+            ),
+            (
+                "[[tenant]]\nname = 't'\nnetworks = ['192.0.2.5/24', '::ffff:198.51.100.7/120']",
+                &[
+                    (3, "tenant[0].networks[0]", "expected 192.0.2.0/24, or 192.0.2.5 for that address alone, got"),
+                    (3, "tenant[0].networks[1]", "expected 198.51.100.0/24, or 198.51.100.7 for that"),
                 ],
             ),
             ("[[tenant]]\nname = 't'\nnetworks = []", &[(3, "tenant[0].networks", "a list of 1 to")]),

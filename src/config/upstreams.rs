@@ -1,9 +1,12 @@
 //! `[upstream]` and `[[upstream-group]]`: whom to ask.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use super::reader::{Placed, Section};
+use super::resolv::System;
 use super::rooms::{WORD, or, word};
+use super::{Settings, Warning};
 use crate::forward;
 
 /// The port of DNS (RFC 1035 §4.2).
@@ -49,11 +52,57 @@ pub(super) fn upstream_group(section: &mut Section<'_, '_>, upstream: &forward::
     Some(forward::Group { name: name?.value, servers: servers?.value })
 }
 
-/// `[upstream]`; `servers` as written, this server's own addresses not yet taken out.
-pub(super) fn upstream(section: &mut Section<'_, '_>) -> forward::Config {
+/// Where upstreams come from that the file does not name.
+pub(super) struct Unnamed<'u> {
+    /// What the system says.
+    pub(super) system: &'u System,
+    /// Where this server listens.
+    pub(super) listen: &'u [SocketAddr],
+    /// What if the system names nobody.
+    pub(super) otherwise: Otherwise<'u>,
+}
+
+/// What becomes of a file that names no upstreams where the system names none that can be asked.
+#[derive(Clone, Copy)]
+pub(super) enum Otherwise<'u> {
+    /// It is a fault: what is to serve would answer SERVFAIL to nearly everyone.
+    Fault,
+    /// The server that runs goes on with those it has.
+    InForce(&'u Settings),
+    /// It is a warning: nobody is going to be asked.
+    Warning,
+}
+
+/// `[upstream]`, read.
+pub(super) struct Read {
+    /// Its servers as written, this server's own addresses not yet taken out.
+    pub(super) config: forward::Config,
+    /// See [`Settings::name_servers_of`].
+    pub(super) name_servers_of: Option<PathBuf>,
+    /// What is odd about the system's name servers.
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// The servers of the system, for a file that names none.
+fn of_system(section: &Section<'_, '_>, unnamed: &Unnamed<'_>) -> (Vec<SocketAddr>, Vec<Warning>) {
+    match (unnamed.system.others(unnamed.listen), unnamed.otherwise) {
+        (Ok(found), _) => found,
+        (Err(_), Otherwise::InForce(settings)) => (settings.upstream.servers.clone(), Vec::new()),
+        (Err(_), Otherwise::Warning) => unnamed.system.servers(),
+        (Err(problem), Otherwise::Fault) => {
+            section.note("servers", problem);
+            (Vec::new(), Vec::new())
+        }
+    }
+}
+
+/// `[upstream]`.
+pub(super) fn upstream(section: &mut Section<'_, '_>, unnamed: &Unnamed<'_>) -> Read {
     use forward::Config;
     let default = Config::default();
-    let servers = servers(section, 0);
+    let is_named = section.has("servers");
+    let named = servers(section, 0).map_or_else(Vec::new, |placed| placed.value);
+    let (servers, warnings) = if is_named { (named, Vec::new()) } else { of_system(section, unnamed) };
     let timeout = section.number("timeout-ms", &Config::TIMEOUT_MS);
     let budget = section.number("budget-ms", &Config::BUDGET_MS);
     let timeout_ms = timeout.as_ref().map_or(default.timeout_ms, |placed| placed.value);
@@ -62,14 +111,57 @@ pub(super) fn upstream(section: &mut Section<'_, '_>) -> forward::Config {
         section
             .refuse(placed, &format!("upstream.budget-ms ({budget_ms}) at least upstream.timeout-ms ({timeout_ms})"));
     }
-    Config {
-        servers: servers
-            .map_or_else(|| vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DNS_PORT)], |placed| placed.value),
+    let config = Config {
+        servers,
         groups: Vec::new(),
         timeout_ms,
         budget_ms,
         in_flight_max: or(section.number("in-flight-max", &Config::IN_FLIGHT_MAX), default.in_flight_max),
         waiters_max: or(section.number("waiters-max", &Config::WAITERS_MAX), default.waiters_max),
         randomize_case: or(section.value("randomize-case", "true or false"), default.randomize_case),
+    };
+    Read { config, name_servers_of: (!is_named).then(|| unnamed.system.path.clone()), warnings }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{embedded_with, read, restart_keys, testing};
+    use super::*;
+
+    #[test]
+    fn without_upstreams_those_of_the_system_are_asked() {
+        let path = Path::new("c.toml");
+        let feed = "[[feed]]\nname='s'\nsource='sample'\n";
+        let system = testing::system("nameserver 192.0.2.1\nnameserver fe80::1%eth0\nnameserver 127.0.0.1\n");
+        let text = format!("[server]\nlisten = ['127.0.0.1:53']\n[upstream]\ntimeout-ms = 700\n{feed}");
+        let settings = read(&text, path, &system, Otherwise::Fault).unwrap();
+        let without = embedded_with(&system);
+        assert_eq!(settings.upstream.servers, ["192.0.2.1:53".parse().unwrap()]);
+        assert_eq!(settings.name_servers_of, without.name_servers_of);
+        let left: Vec<String> = settings.warnings.iter().map(ToString::to_string).collect();
+        assert!(left.len() == 2 && left[0].contains(":2: name server left out") && left[1].contains("127.0.0.1:53"));
+        for named in ["servers = ['192.0.2.9']", "servers = []"] {
+            let settings = read(&format!("[upstream]\n{named}\n{feed}"), path, &system, Otherwise::Fault).unwrap();
+            assert_eq!(settings.name_servers_of, None, "{named}");
+            assert!(!settings.upstream.servers.contains(&"192.0.2.1:53".parse().unwrap()), "{named}");
+        }
+    }
+
+    #[test]
+    fn a_system_that_names_nobody_is_a_fault_but_not_of_a_server_that_runs() {
+        let path = Path::new("c.toml");
+        let text = "\n[upstream]\ntimeout-ms = 700\n[server]\nlisten = ['127.0.0.1:53']\n";
+        let own = testing::system("nameserver 127.0.0.1");
+        let faults = read(text, path, &own, Otherwise::Fault).unwrap_err();
+        let want = "c.toml:2: upstream.servers: expected servers to ask, got no such key, and /etc/resolv.conf names none that can be asked: \
+                    127.0.0.1:53 is this server; set it, or [] to ask nobody";
+        assert_eq!(faults.to_string(), want);
+        let in_force = read(text, path, &testing::system("nameserver 192.0.2.1"), Otherwise::Fault).unwrap();
+        let again = read(text, path, &own, Otherwise::InForce(&in_force)).unwrap();
+        assert_eq!((restart_keys(&in_force, &again), &again.upstream), (vec![], &in_force.upstream));
+        let looked_at = read(text, path, &own, Otherwise::Warning).unwrap();
+        assert!(looked_at.upstream.servers.is_empty() && looked_at.warnings.contains(&Warning::NoUpstream));
     }
 }

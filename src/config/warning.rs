@@ -147,7 +147,7 @@ mod tests {
                 vec![shut(2)],
             ),
         ] {
-            let settings = crate::config::read(&format!("{head}{text}"), Path::new("c.toml")).unwrap();
+            let settings = crate::config::testing::read(&format!("{head}{text}"), Path::new("c.toml")).unwrap();
             assert_eq!(settings.warnings, want, "{text}");
         }
     }

@@ -133,10 +133,8 @@ impl<W> Forward<W> {
             one.path = Path::Closed;
             let sent_ms = one.sent_ms;
             // One report, one failure, however many wait there.
-            if place == 0
-                && let Some(server) = self.upstreams.get_mut(upstream)
-            {
-                server.health.failed(sent_ms, now_ms, &mut self.rng);
+            if place == 0 {
+                self.count_silence(upstream, sent_ms, now_ms, effects);
             }
             self.give_up(slot, upstream, now_ms, effects);
         }
@@ -190,8 +188,14 @@ impl<W> Forward<W> {
             return;
         }
         effects.push(Effect::Note { upstream, event: Event::Timeout });
-        if let Some(server) = self.upstreams.get_mut(upstream) {
-            server.health.failed(sent_ms, now_ms, &mut self.rng);
+        self.count_silence(upstream, sent_ms, now_ms, effects);
+    }
+
+    /// A try sent to `upstream` at `sent_ms` got no reply.
+    fn count_silence(&mut self, upstream: usize, sent_ms: u64, now_ms: u64, effects: &mut Vec<Effect<W>>) {
+        let Some(server) = self.upstreams.get_mut(upstream) else { return };
+        if server.health.failed(sent_ms, now_ms, &mut self.rng) {
+            effects.push(Effect::Note { upstream, event: Event::Silent { sent_ms } });
         }
     }
 
@@ -208,6 +212,10 @@ impl<W> Forward<W> {
     fn settle(&mut self, slot: Slot, one: Try, verdict: Verdict, now_ms: u64, effects: &mut Vec<Effect<W>>) {
         let upstream = one.upstream;
         let Some(server) = self.upstreams.get_mut(upstream) else { return };
+        let replied = !matches!(verdict, Verdict::NotBelieved | Verdict::OtherLetters(_));
+        if replied && server.health.replied(now_ms) {
+            effects.push(Effect::Note { upstream, event: Event::Recovered });
+        }
         match verdict {
             Verdict::NotBelieved => {
                 effects.push(Effect::Note { upstream, event: Event::Rejected });
@@ -218,11 +226,9 @@ impl<W> Forward<W> {
                 self.ask_tcp(slot, upstream, one.edns, Some(claim), now_ms, effects);
             }
             Verdict::Truncated => {
-                server.health.replied(now_ms);
                 self.ask_tcp(slot, upstream, one.edns, None, now_ms, effects);
             }
             Verdict::NoEdns => {
-                server.health.replied(now_ms);
                 if matches!(one.path, Path::Udp(_)) {
                     if !self.ask_udp(slot, upstream, false, now_ms, effects) {
                         self.give_up(slot, upstream, now_ms, effects);
@@ -232,7 +238,6 @@ impl<W> Forward<W> {
                 }
             }
             Verdict::Error(ede) => {
-                server.health.replied(now_ms);
                 effects.push(Effect::Note { upstream, event: Event::Error });
                 if let Some(flight) = self.flights.get(slot) {
                     flight.keep_error(ede);
@@ -240,7 +245,6 @@ impl<W> Forward<W> {
                 self.give_up(slot, upstream, now_ms, effects);
             }
             Verdict::Truth(answer) => {
-                server.health.replied(now_ms);
                 match one.doubt {
                     Some(claimed) => server.letters.confirmed(claimed, claim_of(&answer), now_ms),
                     None if one.mixed => server.letters.kept(),

@@ -106,6 +106,13 @@ pub enum Event {
     Rejected,
     /// A query joined one in flight.
     Coalesced,
+    /// It was silent too often in a row, the last time to a try sent at `sent_ms`, and rests. Again after each probe that fails.
+    Silent {
+        /// When that try was sent.
+        sent_ms: u64,
+    },
+    /// It replied for the first time since it was [`Silent`](Self::Silent).
+    Recovered,
 }
 
 /// Why nobody gets an answer; each is SERVFAIL to clients.

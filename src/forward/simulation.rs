@@ -283,7 +283,7 @@ impl World {
                     Event::Error => 2,
                     Event::Rejected => 3,
                     Event::Coalesced => 4,
-                    Event::SentUdp | Event::Reply { .. } => return,
+                    Event::SentUdp | Event::Reply { .. } | Event::Silent { .. } | Event::Recovered => return,
                 };
                 self.tally.events[place] += 1;
             }

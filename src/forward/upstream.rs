@@ -64,20 +64,23 @@ impl Health {
         }
     }
 
-    /// It replied.
-    pub(super) const fn replied(&mut self, now_ms: u64) {
+    /// It replied; whether it was resting, or being probed.
+    pub(super) const fn replied(&mut self, now_ms: u64) -> bool {
+        let was_silent = self.timeouts >= TIMEOUTS_TO_REST;
         *self = Self { timeouts: 0, rests: 0, rest_until_ms: 0, probe_until_ms: 0, replied_ms: Some(now_ms) };
+        was_silent
     }
 
-    /// A try sent at `sent_ms` got no reply.
-    pub(super) fn failed(&mut self, sent_ms: u64, now_ms: u64, rng: &mut StdRng) {
+    /// A try sent at `sent_ms` got no reply; whether it rests from now on.
+    pub(super) fn failed(&mut self, sent_ms: u64, now_ms: u64, rng: &mut StdRng) -> bool {
         // Replied since: it is this name that is slow, not the upstream that is gone.
         if self.replied_ms.is_some_and(|replied_ms| replied_ms >= sent_ms) {
-            return;
+            return false;
         }
         self.timeouts = self.timeouts.saturating_add(1);
         // Of the many tries that were out when it fell silent, the first begins the rest and the others do not lengthen it.
-        if self.timeouts >= TIMEOUTS_TO_REST && now_ms >= self.rest_until_ms {
+        let rests = self.timeouts >= TIMEOUTS_TO_REST && now_ms >= self.rest_until_ms;
+        if rests {
             let rest_ms =
                 REST_FIRST_MS.checked_shl(self.rests.min(16)).map_or(REST_MAX_MS, |rest| rest.min(REST_MAX_MS));
             // Between 3/4 and 5/4 of it, so that workers and processes do not probe in step.
@@ -85,6 +88,7 @@ impl Health {
             self.probe_until_ms = 0;
             self.rests = self.rests.saturating_add(1);
         }
+        rests
     }
 }
 
@@ -129,15 +133,14 @@ mod tests {
     #[test]
     fn three_timeouts_in_a_row_and_it_rests() {
         let (mut health, mut rng) = (Health::default(), StdRng::seed_from_u64(1));
-        health.failed(0, 800, &mut rng);
-        health.failed(0, 800, &mut rng);
+        assert!(!health.failed(0, 800, &mut rng) && !health.failed(0, 800, &mut rng));
         assert!(health.is_good(800));
-        health.replied(900);
+        assert!(!health.replied(900), "it did not rest");
         health.failed(850, 1600, &mut rng);
         health.failed(901, 1700, &mut rng);
         health.failed(901, 1700, &mut rng);
         assert!(health.is_good(1700), "the first was sent before it replied and does not count");
-        health.failed(901, 1700, &mut rng);
+        assert!(health.failed(901, 1700, &mut rng) && !health.failed(901, 1700, &mut rng), "it rests once");
         assert!(!health.is_good(1700) && !health.is_good(2449) && health.is_good(2951), "about a second");
     }
 
@@ -163,7 +166,7 @@ mod tests {
             now_ms += 800;
             health.failed(now_ms - 800, now_ms, &mut rng);
         }
-        health.replied(now_ms);
+        assert!(health.replied(now_ms) && !health.replied(now_ms), "it recovers once");
         assert!(health.is_good(now_ms));
         health.asked(now_ms, 800);
         assert!(health.is_good(now_ms), "one that answers is not probed");

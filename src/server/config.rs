@@ -21,6 +21,16 @@ pub enum Spread {
     Random,
 }
 
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// A line of text an event.
+    Text,
+    /// A line of JSON an event.
+    Json,
+}
+
 /// Where to listen and what to bear.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -38,8 +48,10 @@ pub struct Config {
     pub tcp_connections_per_client_max: usize,
     /// A TCP connection that is silent for this long is closed, seconds (RFC 7766 §6.2.3).
     pub tcp_idle_secs: u32,
-    /// How long the answers in flight are waited for at the end, seconds.
+    /// How long queries are still answered after SIGTERM, while `/readyz` says that none should be sent any more, seconds.
     pub drain_secs: u32,
+    /// How the log is written.
+    pub log_format: LogFormat,
 }
 
 impl Config {
@@ -74,6 +86,7 @@ impl Default for Config {
             tcp_connections_per_client_max: 128,
             tcp_idle_secs: 10,
             drain_secs: 5,
+            log_format: LogFormat::Text,
         }
     }
 }

@@ -4,6 +4,7 @@ mod access;
 mod chain;
 mod client;
 mod config;
+mod health;
 mod mailbox;
 mod networks;
 mod proxy;
@@ -16,7 +17,8 @@ mod worker;
 
 pub use access::Access;
 pub use client::Client;
-pub use config::{AccessConfig, Config, LISTEN_MAX, ProxyConfig, Spread, WORKERS_MAX};
+pub use config::{AccessConfig, Config, LISTEN_MAX, LogFormat, ProxyConfig, Spread, WORKERS_MAX};
+pub use health::UpstreamHealth;
 pub use mailbox::{Letter, Mailbox, Post, mailbox};
 pub use proxy::{Proxies, ProxyHeader};
 pub use respond::{Miss, Outcome, Responder};

@@ -45,6 +45,8 @@ pub struct StreamParts {
     pub config: Config,
     /// How long a forwarded query is waited for: the forwarder's budget, and a little.
     pub patience: Duration,
+    /// How long connections have at the end to finish what they asked.
+    pub finish: Duration,
 }
 
 /// How many connections each client has. Lives in memory while they last, and nowhere else.
@@ -139,8 +141,7 @@ async fn accept(
         }
     }
     drop(listener);
-    let grace = Duration::from_secs(u64::from(parts.config.drain_secs));
-    let ended = timeout(grace, async { while connections.join_next().await.is_some() {} }).await;
+    let ended = timeout(parts.finish, async { while connections.join_next().await.is_some() {} }).await;
     if ended.is_err() {
         connections.shutdown().await;
     }

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::mailbox::{Letter, Mailbox};
 use super::upstream::{TcpAsk, UpstreamSockets};
-use super::{Client, Outcome, Responder, Rules};
+use super::{Client, Outcome, Responder, Rules, UpstreamHealth};
 use crate::cache::Key;
 use crate::forward::{Effect, Event, Forward, Refused};
 use crate::metrics::{Outcome as Counted, Transport};
@@ -130,7 +130,9 @@ pub struct WorkerParts {
     /// When to end.
     pub shutdown: Arc<Shutdown>,
     /// How long to wait for answers in flight at the end, milliseconds.
-    pub drain_ms: u64,
+    pub finish_ms: u64,
+    /// Whether the upstreams answer, as all workers know it.
+    pub health: Arc<UpstreamHealth>,
     /// Queries in flight by worker, for the scrape.
     pub in_flight: Arc<[AtomicUsize]>,
     /// Its place among the workers.
@@ -202,7 +204,7 @@ impl Worker {
         for listener in &self.listeners {
             self.poller.remove(&listener.socket).ok();
         }
-        let deadline_ms = self.parts.clock.now_ms() + self.parts.drain_ms;
+        let deadline_ms = self.parts.clock.now_ms() + self.parts.finish_ms;
         while self.parts.forward.in_flight() > 0 && self.parts.clock.now_ms() < deadline_ms {
             self.turn(&mut ready, DRAIN_LOOK_MS);
         }
@@ -393,7 +395,7 @@ impl Worker {
                 }
             }
             Effect::RenewSocket { upstream, socket } => parts.upstreams.renew(&self.poller, upstream, socket),
-            Effect::Note { upstream, event } => note(&parts.responder, upstream, event),
+            Effect::Note { upstream, event } => note(&parts.responder, &parts.health, upstream, event, now_ms),
             Effect::Done { key, mut waiters, result } => {
                 if let Ok(answer) = &result {
                     parts.responder.keep(&key, answer, now_ms);
@@ -486,16 +488,21 @@ const fn turned_away(refused: &Refused<Waiter>) -> (Counted, Ede) {
     }
 }
 
-/// Counts what `forward` noticed.
-fn note(responder: &Responder, upstream: usize, event: Event) {
+/// Counts what `forward` noticed, and tells the others whether an upstream answers.
+fn note(responder: &Responder, health: &UpstreamHealth, upstream: usize, event: Event, now_ms: u64) {
     let shard = responder.shard().upstream(upstream);
     match event {
         Event::SentUdp => shard.sent_udp.bump(),
         Event::SentTcp => shard.sent_tcp.bump(),
-        Event::Reply { micros } => shard.observe_latency(micros),
+        Event::Reply { micros } => {
+            shard.observe_latency(micros);
+            health.replied(upstream, now_ms);
+        }
         Event::Timeout => shard.timeouts.bump(),
         Event::Error => shard.errors.bump(),
         Event::Rejected => shard.rejected.bump(),
         Event::Coalesced => responder.shard().coalesced.bump(),
+        Event::Silent { sent_ms } => health.fell_silent(upstream, sent_ms),
+        Event::Recovered => health.replied(upstream, now_ms),
     }
 }

@@ -9,7 +9,9 @@ mod socket;
 
 pub use batch::{BATCH, Inbox, Outbox, Peer};
 pub use poll::{Doorbell, Poller};
-pub use process::{forbid_core_dumps, lower_priority, map_large_blocks, open_files_limit, trim_memory};
+pub use process::{
+    forbid_core_dumps, ignore_meaningless_signals, lower_priority, map_large_blocks, open_files_limit, trim_memory,
+};
 pub use socket::{
     BindError, bind_tcp, bind_udp, connect_udp, ephemeral_ports, granted_receive_buffer, probe, receive_drops,
     spread_at_random,

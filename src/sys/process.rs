@@ -1,6 +1,6 @@
-//! Limits of the process: no core dumps, many open files, and memory given back.
+//! Limits of the process: no core dumps, many open files, memory given back, and no end by a signal that means nothing here.
 
-#![expect(unsafe_code, reason = "mallopt and malloc_trim have no safe wrapper")]
+#![expect(unsafe_code, reason = "mallopt, malloc_trim and signal have no safe wrapper")]
 
 use std::io;
 
@@ -27,6 +27,30 @@ pub fn open_files_limit() -> u64 {
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let granted = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
     granted.unwrap_or(u64::MAX)
+}
+
+/// Signals that end a process by default and mean nothing here: timers, descriptors, power, and what programs give a meaning of their own.
+/// With SIGXFSZ ignored a file that grows past a limit is an error of that write alone.
+const MEANINGLESS: [libc::c_int; 9] = [
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGIO,
+    libc::SIGSTKFLT,
+    libc::SIGPWR,
+    libc::SIGXFSZ,
+];
+
+/// Ignores the signals that end a process by default and mean nothing here, real-time ones included, for good.
+pub fn ignore_meaningless_signals() {
+    for signal in MEANINGLESS.into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX()) {
+        // SAFETY: no code of ours runs in a handler: the kernel is told to drop the signal. It fails only on a number that is no signal's.
+        unsafe {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+    }
 }
 
 /// Has the calling thread, on Linux it alone, yield to all others: what it does may take its time.

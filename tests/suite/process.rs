@@ -1,15 +1,16 @@
 //! The program as people run it: how it starts, what it says, how it ends.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt};
 use std::process::Output;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::harness::child::{Serving, run, run_with};
-use crate::harness::{Ask, BOTH, Client, Plan, Upstream, Via, eventually, free_addresses};
+use crate::harness::{Ask, BOTH, Client, Plan, Upstream, Via, eventually, free_addresses, http};
 
 /// Standard output and standard error.
 fn texts(output: &Output) -> (String, String) {
@@ -27,7 +28,7 @@ fn ends(code: i32, args: &[&str]) -> (String, String) {
 #[test]
 fn it_ends_in_time_and_answers_what_is_in_flight() {
     let upstream = Upstream::start();
-    let plan = Plan::new().upstreams(&[&upstream]).key("server", "drain-secs = 15");
+    let plan = Plan::new().upstreams(&[&upstream]);
     let mut serving = Serving::start(&plan.write(), &[]);
     let mut clients = BOTH.map(|via| Client::new(via, serving.at()));
     for (client, name) in clients.iter_mut().zip(["hold.one.test", "hold.two.test"]) {
@@ -50,7 +51,8 @@ fn it_ends_in_time_and_answers_what_is_in_flight() {
 #[test]
 fn it_ends_in_time_though_an_upstream_never_answers() {
     let upstream = Upstream::start();
-    let plan = Plan::new().upstreams(&[&upstream]).key("server", "drain-secs = 1");
+    let plan = Plan::new().upstreams(&[&upstream]).key("upstream", "timeout-ms = 500");
+    let plan = plan.key("upstream", "budget-ms = 1000");
     let mut serving = Serving::start(&plan.write(), &[]);
     let mut clients = BOTH.map(|via| Client::new(via, serving.at()));
     for (client, name) in clients.iter_mut().zip(["hold.one.test", "hold.two.test"]) {
@@ -77,6 +79,212 @@ fn a_signal_that_comes_while_it_starts_waits_until_it_has() {
             serving.signal(Signal::TERM);
         }
         assert_eq!(serving.end().code(), Some(0), "{signal:?}: {}", serving.said());
+    }
+}
+
+#[test]
+fn told_to_end_it_is_unready_first_and_answers_until_the_drain_is_over() {
+    let plan = Plan::new().feed("ads", "listed.test\n").key("metrics", "listen = '127.0.0.1:0'");
+    let mut serving = Serving::start(&plan.key("server", "drain-secs = 60").write(), &[]);
+    let (at, http_at) = (serving.at(), serving.http());
+    assert_eq!(http(http_at, "/readyz").0, 200);
+    let mut early = Client::new(Via::Tcp, at);
+    assert!(early.ask(&Ask::a("listed.test")).is_sunk());
+    serving.signal(Signal::TERM);
+    serving.wait_until("/readyz", |_| http(http_at, "/readyz").0 == 503);
+    assert!(http(http_at, "/readyz").1.ends_with("\r\n\r\ndraining\n"));
+    assert!(early.ask(&Ask::a("listed.test")).is_sunk(), "a connection from before");
+    for via in BOTH {
+        assert!(Client::new(via, at).ask(&Ask::a("www.listed.test")).is_sunk(), "a new client, {via:?}");
+    }
+    assert!(serving.log().lines().any(|line| line.contains("draining") && line.contains("drain_secs=60")));
+    // Within the patience of a test, which is half as long as the drain.
+    serving.signal(Signal::TERM);
+    assert_eq!(serving.end().code(), Some(0), "{}", serving.said());
+    assert!(serving.log().contains("ends at once"), "{}", serving.log());
+}
+
+#[test]
+fn a_drain_ends_by_itself_and_ctrl_c_has_none() {
+    for (signal, secs, drains) in [(Signal::TERM, 1, true), (Signal::TERM, 0, true), (Signal::INT, 60, false)] {
+        let plan = Plan::new().key("server", &format!("drain-secs = {secs}"));
+        let mut serving = Serving::start(&plan.write(), &[]);
+        serving.signal(signal);
+        assert_eq!(serving.end().code(), Some(0), "{signal:?}: {}", serving.said());
+        let log = serving.log();
+        let line = |words: &str| log.lines().position(|line| line.contains(words));
+        let steps = [line("draining"), line("nothing is taken any more"), line("ended")];
+        assert!(steps[0].is_some() == drains && steps.is_sorted(), "{signal:?} {secs}: {log}");
+        assert!(steps[1] < steps[2], "{signal:?} {secs}: {log}");
+    }
+}
+
+#[test]
+fn signals_that_mean_nothing_here_do_not_end_it() {
+    let plan = Plan::new().feed("ads", "listed.test\n");
+    let mut serving = Serving::start(&plan.write(), &[]);
+    let named = [
+        Signal::USR1,
+        Signal::USR2,
+        Signal::ALARM,
+        Signal::VTALARM,
+        Signal::PROF,
+        Signal::IO,
+        Signal::STKFLT,
+        Signal::POWER,
+        Signal::XFSZ,
+        Signal::PIPE,
+    ];
+    for signal in named {
+        serving.signal(signal);
+        assert!(Client::new(Via::Udp, serving.at()).ask(&Ask::a("listed.test")).is_sunk(), "{signal:?}");
+    }
+    // What it ignores, as the kernel has it, signal 1 in bit 0. Of the real-time signals, 32 to 64, the C library keeps up to three.
+    let status = fs::read_to_string(format!("/proc/{}/status", serving.id())).unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    let ignored = u64::from_str_radix(ignored.trim(), 16).unwrap();
+    assert_eq!(ignored >> 34, (1 << 30) - 1, "{ignored:x}");
+    serving.signal(Signal::TERM);
+    assert_eq!(serving.end().code(), Some(0));
+}
+
+#[test]
+fn a_reload_that_is_asked_for_while_the_configuration_is_read_is_done_after() {
+    let plan = Plan::new().feed("ads", "listed.test\n");
+    let text = fs::read_to_string(plan.write()).unwrap();
+    let pipe = plan.folder().join("pipe.toml");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    let mut serving = Serving::spawn(&pipe, &[]);
+    // There is no opening it until somebody reads.
+    let without_waiting = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
+    let wait_for_reader = |serving: &mut Serving| {
+        let mut writer = None;
+        serving.wait_until("the configuration is read", |_| {
+            writer = fs::OpenOptions::new().write(true).custom_flags(without_waiting).open(&pipe).ok();
+            writer.is_some()
+        });
+        writer.unwrap()
+    };
+    let mut writer = wait_for_reader(&mut serving);
+    serving.signal(Signal::HUP);
+    writer.write_all(text.as_bytes()).unwrap();
+    drop(writer);
+    serving.wait_for_banner();
+    wait_for_reader(&mut serving).write_all(text.as_bytes()).unwrap();
+    serving.wait_until("the reload", |serving| serving.log().contains("generation=2"));
+}
+
+#[test]
+fn a_dead_upstream_and_its_return_are_one_line_each() {
+    let [at] = free_addresses();
+    let plan = Plan::new().key("upstream", &format!("servers = ['{at}']")).key("server", "workers = 2");
+    let mut serving = Serving::start(&plan.write(), &[]);
+    let mut number = 0;
+    let mut ask = |serving: &Serving| {
+        number += 1;
+        // From a port of its own: whichever worker it comes to.
+        Client::new(Via::Udp, serving.at()).ask(&Ask::a(&format!("n{number}.test"))).rcode()
+    };
+    let lines = |serving: &Serving, words: &str| {
+        let told = |line: &&str| line.contains(words) && line.contains(&format!("upstream={at}"));
+        serving.log().lines().filter(told).count()
+    };
+    serving.wait_until("it is silent", |serving| {
+        ask(serving);
+        lines(serving, "does not answer") > 0
+    });
+    let _upstream = Upstream::at(at);
+    serving.wait_until("it answers again", |serving| {
+        ask(serving);
+        lines(serving, "answers again") > 0
+    });
+    serving.signal(Signal::TERM);
+    assert_eq!(serving.end().code(), Some(0));
+    assert_eq!((lines(&serving, "does not answer"), lines(&serving, "answers again")), (1, 1), "{}", serving.log());
+    assert!(!serving.log().contains(".test"), "no name: {}", serving.log());
+    assert!(serving.log().contains("silent_secs="), "{}", serving.log());
+}
+
+#[test]
+fn each_fault_of_a_reload_is_a_line_of_the_log_and_quotes_nothing() {
+    for json in [false, true] {
+        let plan = Plan::new().feed("ads", "listed.test\n");
+        let plan = if json { plan.key("server", "log-format = 'json'") } else { plan };
+        let serving = &mut Serving::start(&plan.write(), &[]);
+        let file = plan.path("cenote.toml");
+        plan.replace(
+            "cenote.toml",
+            "[server]\nworkers = 'many'\nlissten = []\n[gate]\ncanaries = ['canary..test', 'fine.test']\n",
+        );
+        serving.signal(Signal::HUP);
+        serving.wait_until("the faults", |serving| serving.log().contains("the older generation stays"));
+        let log = serving.log();
+        assert!(!log.contains("canary") && !log.contains("many"), "{log}");
+        for (line, key, problem) in [
+            (2, "server.workers", "expected a whole number from 0 to 256, got something else"),
+            (3, "server.lissten", "expected a known key, got lissten; did you mean listen?"),
+            (5, "gate.canaries[0]", "expected a name that is never to be sunk"),
+        ] {
+            let told = |text: &&str| {
+                if json {
+                    let event: serde_json::Value = serde_json::from_str(text).unwrap();
+                    let place = event["file"] == *file && event["line"] == line && event["key"] == key;
+                    place && event["level"] == "ERROR" && event["message"].as_str().unwrap().contains(problem)
+                } else {
+                    text.contains(&format!("file={file} line={line} key=\"{key}\"")) && text.contains(problem)
+                }
+            };
+            // A change of the file reloads it too.
+            assert!(log.lines().any(|line| told(&line)), "{key}: {log}");
+        }
+    }
+}
+
+#[test]
+fn a_log_of_json_has_an_object_on_every_line() {
+    let plan = Plan::new().feed("ads", "listed.test\n").key("server", "log-format = 'json'");
+    let mut serving = Serving::start(&plan.write(), &["--log", "trace"]);
+    serving.signal(Signal::TERM);
+    assert_eq!(serving.end().code(), Some(0));
+    let log = serving.log();
+    let events: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let whole = |event: &serde_json::Value| {
+        ["timestamp", "level", "target", "message"].iter().all(|key| event[key].is_string())
+    };
+    assert!(events.len() >= 3 && events.iter().all(whole), "{log}");
+}
+
+#[test]
+fn a_state_of_a_newer_version_is_called_so() {
+    let plan = Plan::new().feed("ads", "listed.test\n").key("state", "directory = 'state'");
+    let plan = plan.key("state", "start = 'wait'").key("metrics", "listen = '127.0.0.1:0'");
+    fs::create_dir(plan.path("state")).unwrap();
+    let newer = "{\"version\": 2, \"generation\": 7, \"what\": \"else\"}";
+    fs::write(plan.path("state/generation-0000000007.json"), newer).unwrap();
+    let words = "the state directory was written by a newer version of cenote";
+    let serving = Serving::start(&plan.write(), &[]);
+    let (status, body) = http(serving.http(), "/readyz");
+    assert!(status == 200 && body.ends_with(&format!("enforcing generation 8, {words}\n")), "{body}");
+    assert!(serving.said().contains("got one of a newer version"), "{}", serving.said());
+    drop(serving);
+    fs::remove_file(plan.path("state/generation-0000000008.json")).unwrap();
+    fs::remove_file(plan.path("ads")).unwrap();
+    let serving = Serving::start(&plan.write(), &[]);
+    let (status, body) = http(serving.http(), "/readyz");
+    assert!(status == 503 && body.ends_with(&format!("not enforcing, 1 feed never read, {words}\n")), "{body}");
+}
+
+#[test]
+fn compile_says_which_folder_is_missing_and_what_cannot_be_written() {
+    let plan = Plan::new().feed("ads", "listed.test\n");
+    let config = plan.write().display().to_string();
+    let (missing, folder) = (plan.path("none/index.cenote"), plan.folder().display().to_string());
+    for (out, words) in [
+        (missing.as_str(), [missing.as_str(), &format!("got no folder {folder}/none; make it")]),
+        (folder.as_str(), [folder.as_str(), "expected a file to write, got a folder"]),
+    ] {
+        let (_, err) = ends(1, &["compile", "--out", out, "--config", &config]);
+        assert!(words.iter().all(|words| err.contains(words)) && err.lines().count() == 1, "{err}");
     }
 }
 

@@ -62,7 +62,7 @@ impl Plan {
         };
         plan.key("server", "listen = ['127.0.0.1:0']")
             .key("server", "workers = 2")
-            .key("server", "drain-secs = 1")
+            .key("server", "drain-secs = 0")
             .key("server", "receive-buffer-kb = 256")
             .key("cache", "size-mb = 8")
             .key("upstream", "servers = []")

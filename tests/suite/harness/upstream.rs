@@ -92,9 +92,18 @@ impl Upstream {
         Self::with(by_label)
     }
 
+    /// One that does as the labels say, at an address that nobody has.
+    pub fn at(at: SocketAddr) -> Self {
+        Self::of((UdpSocket::bind(at).unwrap(), TcpListener::bind(at).unwrap()), by_label)
+    }
+
     /// One with a script of its own.
     pub fn with(script: Script) -> Self {
-        let (socket, listener) = pair();
+        Self::of(pair(), script)
+    }
+
+    /// One on these sockets.
+    fn of((socket, listener): (UdpSocket, TcpListener), script: Script) -> Self {
         let (at, socket, desk) = (socket.local_addr().unwrap(), Arc::new(socket), Arc::new(Desk::default()));
         let datagrams = {
             let (socket, desk) = (Arc::clone(&socket), Arc::clone(&desk));
