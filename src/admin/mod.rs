@@ -7,6 +7,7 @@ mod ask;
 mod config;
 mod http;
 mod paths;
+mod places;
 mod protocol;
 mod socket;
 

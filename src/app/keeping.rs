@@ -21,6 +21,8 @@ pub(super) struct Keeping {
     pub(super) generation: u64,
     /// Generations that could not be kept.
     pub(super) failures: u64,
+    /// Whether something kept was passed over because a newer version of this program wrote it.
+    pub(super) newer: bool,
     /// If what is in force is one of them: when to try again, and how often that was done.
     again: Option<(Instant, u32)>,
 }
@@ -50,11 +52,14 @@ impl Publisher {
             notes.push(format!("nothing is kept: {}: cannot be written: {why}", folder.display()));
         }
         let (kept, passed_over) = store.newest();
+        self.keeping.newer = passed_over.iter().any(StoreError::is_newer);
         notes.extend(passed_over.iter().map(|error| format!("passed over: {}", super::chain(error))));
         // A number means one policy, in every run.
         self.generation = store.last_number();
         self.keeping.generation = kept.as_ref().map_or(0, |kept| kept.generation);
         self.store = Some(store);
+        // Told from now on, while the feeds are being read.
+        self.set_gauges();
         Ok((kept.map(FeedSet::from_kept), notes))
     }
 

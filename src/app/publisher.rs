@@ -103,6 +103,8 @@ impl Publisher {
             load_feeds(&self.settings.feeds, kept.as_ref(), Wanted::Changed, progress)?
         };
         if self.settings.state.start == Start::LastGood && !loaded.troubles.is_empty() && !loaded.set.has_some() {
+            // Why nothing that was kept helps.
+            notes.iter().for_each(|note| tracing::warn!("{note}"));
             return Err(ReloadError::Feeds(loaded.troubles));
         }
         let mut reloaded = self.take(loaded);
@@ -386,6 +388,7 @@ impl Publisher {
             state_generation: self.keeping.generation,
             state_failures: self.keeping.failures,
             state_kept: self.settings.state.directory.as_ref().map(|_| self.is_kept()),
+            state_newer: self.keeping.newer,
         });
     }
 

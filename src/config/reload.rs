@@ -142,7 +142,7 @@ mod tests {
 
     /// Whether `new` may take the place of `old`, and if not, whose queries would go astray, and where that stands.
     fn astray(old: &str, new: &str) -> Option<(usize, String, String)> {
-        let read = |text: &str| crate::config::read(text, Path::new("c.toml")).unwrap();
+        let read = |text: &str| crate::config::testing::read(text, Path::new("c.toml")).unwrap();
         let (running, written) = (read(old), read(new));
         let next = written.clone().until_restart(&running);
         let fault = check_upstreams(&running, &next, &written, Path::new("c.toml")).err()?;
@@ -208,7 +208,7 @@ mod tests {
         };
         let old = of([1, 2, 3], &tenant("eu", "listeners = ['127.0.0.2:53']\n"));
         let one = |text: String| text.replace(", '127.0.0.2:53'", "");
-        let read = |text: &str| crate::config::read(text, Path::new("c.toml")).unwrap();
+        let read = |text: &str| crate::config::testing::read(text, Path::new("c.toml")).unwrap();
         let next = read(&one(of([1, 2, 3], &tenant("eu", "")))).until_restart(&read(&old));
         assert_eq!(next.tenants[0].listeners, [1]);
         assert_eq!(astray(&old, &one(of([1, 2, 3], &tenant("us", "")))), None);

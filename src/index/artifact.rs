@@ -106,6 +106,18 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether the file is of a newer version of this program.
+    #[must_use]
+    pub const fn is_newer(&self) -> bool {
+        match self {
+            Self::Version(version) => *version > VERSION,
+            Self::UnknownSection { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 /// Where each known section lies in the file.
 #[derive(Default)]
 struct Layout {

@@ -2,6 +2,7 @@
 //!
 //! A scrape reads every counter of every shard once, relaxed, under the lock of the gauges; no worker takes that lock.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -55,6 +56,8 @@ pub struct Gauges {
     pub state_failures: u64,
     /// Whether what is enforced is kept on disk; `None`: it is not to be.
     pub state_kept: Option<bool>,
+    /// Whether something kept was passed over because a newer version of this program wrote it.
+    pub state_newer: bool,
 }
 
 /// What is neither counted nor published, but asked for at each scrape.
@@ -108,6 +111,8 @@ pub struct Metrics {
     published: Mutex<Published>,
     /// Where tenants and sectors are counted, once and for all.
     register: Mutex<Register>,
+    /// Whether the server is about to end.
+    draining: AtomicBool,
     /// Asked at each scrape.
     live: Box<dyn Fn() -> LiveFigures + Send + Sync>,
     /// When this was made.
@@ -125,7 +130,8 @@ impl Metrics {
     #[must_use]
     pub fn new(shards: Vec<Arc<Shard>>, live: Box<dyn Fn() -> LiveFigures + Send + Sync>) -> Self {
         let started_at_secs = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self { shards, published: Mutex::default(), register: Mutex::default(), live, started_at_secs }
+        let draining = AtomicBool::new(false);
+        Self { shards, published: Mutex::default(), register: Mutex::default(), draining, live, started_at_secs }
     }
 
     /// Takes the figures of a publication. A feed keeps its hits by name when its place in the order changes; what a worker counts between
@@ -157,6 +163,17 @@ impl Metrics {
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.published().gauges.generation
+    }
+
+    /// From here on the server is about to end: it answers, but is not to be asked any more.
+    pub fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether the server is about to end.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
     }
 
     /// Prometheus text, format 0.0.4.
@@ -281,6 +298,7 @@ mod tests {
             state_generation: 3,
             state_failures: 1,
             state_kept: Some(true),
+            state_newer: false,
         };
         metrics
     }

@@ -79,6 +79,17 @@ impl Manifest {
         self.parts.values().chain(self.overlays.values())
     }
 
+    /// Whether a newer version wrote it, whatever else stands there by now.
+    pub(super) fn is_newer(octets: &[u8]) -> bool {
+        /// What every version has.
+        #[derive(Deserialize)]
+        struct Versioned {
+            /// See [`VERSION`].
+            version: u32,
+        }
+        serde_json::from_slice(octets).is_ok_and(|Versioned { version }| version > VERSION)
+    }
+
     /// Reads it; `None`: it is none, or another version's, or names files that are not in its folder.
     pub(super) fn decode(octets: &[u8]) -> Option<Self> {
         let manifest: Self = serde_json::from_slice(octets).ok()?;

@@ -70,6 +70,15 @@ pub enum StoreError {
         /// Which.
         path: PathBuf,
     },
+    /// A newer version of this program wrote it.
+    #[error(
+        "{path}: expected a generation kept by this version of cenote or an older one, got one of a newer version",
+        path = path.display()
+    )]
+    Newer {
+        /// Which.
+        path: PathBuf,
+    },
     /// An index cannot be read, or is damaged.
     #[error("{path}: cannot be used", path = path.display())]
     Index {
@@ -84,6 +93,18 @@ pub enum StoreError {
         /// Its number.
         generation: u64,
     },
+}
+
+impl StoreError {
+    /// Whether it is of what a newer version of this program wrote.
+    #[must_use]
+    pub const fn is_newer(&self) -> bool {
+        match self {
+            Self::Newer { .. } => true,
+            Self::Index { source, .. } => source.is_newer(),
+            _ => false,
+        }
+    }
 }
 
 /// A generation read back.
@@ -404,7 +425,11 @@ impl Store {
         let mut octets = Vec::new();
         let read = File::open(&path).and_then(|file| file.take(MANIFEST_OCTETS_MAX).read_to_end(&mut octets));
         let manifest = read.ok().and_then(|_| Manifest::decode(&octets));
-        manifest.filter(|manifest| manifest.generation == generation).ok_or(StoreError::Manifest { path })
+        match manifest.filter(|manifest| manifest.generation == generation) {
+            Some(manifest) => Ok(manifest),
+            None if Manifest::is_newer(&octets) => Err(StoreError::Newer { path }),
+            None => Err(StoreError::Manifest { path }),
+        }
     }
 
     /// Reads a generation whole; what the last kept one has too is shared with it.
