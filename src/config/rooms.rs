@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use ipnet::{IpNet, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::fault::Problem;
 use super::reader::{Placed, Section};
@@ -17,9 +17,18 @@ use crate::{admin, cache, feed, server, zone};
 /// What a network is written like.
 const A_NETWORK: &str = "a network, as \"192.0.2.0/24\" or \"2001:db8::/32\"";
 /// All addresses of IPv4, mapped into IPv6 (RFC 4291 §2.5.5.2).
-const MAPPED_V4: (Ipv6Addr, u8) = (Ipv4Addr::UNSPECIFIED.to_ipv6_mapped(), 96);
-/// All global unicast addresses of IPv6 (RFC 4291 §2.4, IANA): whoever allows these allows everyone.
-const GLOBAL_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+const MAPPED_V4: Ipv6Net = Ipv6Net::new_assert(Ipv4Addr::UNSPECIFIED.to_ipv6_mapped(), 96);
+/// All global unicast addresses of IPv6 (RFC 4291 §2.4, IANA). Nobody outside has any other.
+const GLOBAL_V6: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+/// Multicast and reserved addresses of IPv4 (RFC 6890): nobody outside has one.
+const UNROUTED_V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 3);
+/// The shortest prefix of one holder's network: the largest blocks of IPv4 ever given out. It is a 256th of all.
+const HOLDER_V4_PREFIX_MIN: u8 = 8;
+/// The same of IPv6: the largest holders have a /19, so that this is a wide guess. It is an 8,192th of [`GLOBAL_V6`].
+const HOLDER_V6_PREFIX_MIN: u8 = 16;
+/// The most that all networks of a list may come to, in networks of the largest holders: of IPv4 a sixteenth of all, so that a carrier may list
+/// several (a guess), of IPv6 less.
+const HOLDERS_MAX: u64 = 16;
 
 /// What was read, or the default.
 pub(super) fn or<T>(read: Option<Placed<T>>, default: T) -> T {
@@ -59,7 +68,7 @@ pub(super) fn networks(
 fn network(text: &str) -> Option<IpNet> {
     let network: IpNet = text.parse().or_else(|_| text.parse().map(|ip: IpAddr| IpNet::from(ip))).ok()?;
     let mapped = match network {
-        IpNet::V6(six) => six.addr().to_ipv4_mapped().zip(six.prefix_len().checked_sub(MAPPED_V4.1)),
+        IpNet::V6(six) => six.addr().to_ipv4_mapped().zip(six.prefix_len().checked_sub(MAPPED_V4.prefix_len())),
         IpNet::V4(_) => None,
     };
     match mapped {
@@ -68,13 +77,37 @@ fn network(text: &str) -> Option<IpNet> {
     }
 }
 
-/// Whether a network takes in the whole Internet of its family.
+/// Whether a network is more of the Internet than any one holder's.
 fn is_everyone(network: &IpNet) -> bool {
     match network {
-        IpNet::V4(network) => network.prefix_len() == 0,
-        IpNet::V6(network) => [GLOBAL_V6, MAPPED_V4]
-            .iter()
-            .any(|&(address, prefix)| Ipv6Net::new(address, prefix).is_ok_and(|every| network.contains(&every))),
+        IpNet::V4(four) => four.prefix_len() < HOLDER_V4_PREFIX_MIN && !UNROUTED_V4.contains(four),
+        IpNet::V6(six) => {
+            let global = GLOBAL_V6.contains(six) || six.contains(&GLOBAL_V6);
+            (global && six.prefix_len() < HOLDER_V6_PREFIX_MIN) || six.contains(&MAPPED_V4)
+        }
+    }
+}
+
+/// Notes each network that takes in everyone, or the list if all of them together do: a server that answers half the Internet twice is open.
+fn refuse_everyone(section: &Section<'_, '_>, list: &Placed<Vec<Placed<IpNet>>>, expected: &str) {
+    let mut everyone = false;
+    for item in list.value.iter().filter(|item| is_everyone(&item.value)) {
+        section.refuse(item, expected);
+        everyone = true;
+    }
+    let networks = IpNet::aggregate(&list.value.iter().map(|item| item.value).collect());
+    let holders = |is_four: bool| -> u64 {
+        let of_family = networks.iter().filter(|network| matches!(network, IpNet::V4(_)) == is_four);
+        // In 65,536ths of the largest holder's network; what is smaller still counts as nothing.
+        let parts = of_family.map(|network| match network {
+            IpNet::V4(four) if !UNROUTED_V4.contains(four) => 1 << (24_u8.saturating_sub(four.prefix_len())),
+            IpNet::V6(six) if GLOBAL_V6.contains(six) && six.prefix_len() <= 32 => 1 << (32 - six.prefix_len()),
+            _ => 0_u64,
+        });
+        parts.sum()
+    };
+    if !everyone && [true, false].into_iter().any(|is_four| holders(is_four) > HOLDERS_MAX << 16) {
+        section.refuse(list, expected);
     }
 }
 
@@ -120,12 +153,10 @@ pub(super) fn access(section: &mut Section<'_, '_>) -> server::AccessConfig {
     let Some(list) = networks(section, "allow", 1..=server::AccessConfig::NETWORKS_MAX) else {
         return server::AccessConfig::default();
     };
-    for item in list.value.iter().filter(|item| !everyone && is_everyone(&item.value)) {
-        section.refuse(
-            item,
-            "the networks of your clients, or access.allow-everyone = true beside it: an open resolver is used to attack \
-             others (BCP 140, RFC 5358)",
-        );
+    if !everyone {
+        let expected = "the networks of your clients, or access.allow-everyone = true beside it: an open resolver is used to attack \
+                        others (BCP 140, RFC 5358)";
+        refuse_everyone(section, &list, expected);
     }
     server::AccessConfig { allow: list.value.into_iter().map(|item| item.value).collect() }
 }
@@ -135,9 +166,7 @@ pub(super) fn proxy(section: &mut Section<'_, '_>) -> server::ProxyConfig {
     let Some(list) = networks(section, "from", 0..=server::ProxyConfig::NETWORKS_MAX) else {
         return server::ProxyConfig::default();
     };
-    for item in list.value.iter().filter(|item| is_everyone(&item.value)) {
-        section.refuse(item, "the addresses of your load balancers: whoever is listed may ask in anyone's name");
-    }
+    refuse_everyone(section, &list, "the addresses of your load balancers: whoever is listed may ask in anyone's name");
     server::ProxyConfig { from: list.value.into_iter().map(|item| item.value).collect() }
 }
 
@@ -411,6 +440,40 @@ mod tests {
             ("\n[[zone]]\nname = 'a'", 2, "zone[0].file", "expected the path of a zone file, got no such key"),
         ] {
             assert_faults(text, &[(line, key, part)]);
+        }
+    }
+
+    #[test]
+    fn an_open_resolver_takes_a_second_key_however_it_is_written() {
+        let eights = |count: u8| -> String { (1..=count).map(|first| format!("'{first}.0.0.0/8', ")).collect() };
+        for (networks, want) in [
+            ("'0.0.0.0/1', '128.0.0.0/1'", &["access.allow[0]", "access.allow[1]"][..]),
+            ("'::ffff:0:0/97', '::ffff:128.0.0.0/97'", &["access.allow[0]", "access.allow[1]"]),
+            ("'::ffff:0:0/90'", &["access.allow[0]"]),
+            ("'2000::/3'", &["access.allow[0]"]),
+            ("'2000::/4', '192.0.2.0/24'", &["access.allow[0]"]),
+            ("'8.0.0.0/7'", &["access.allow[0]"]),
+            ("'2a00::/15'", &["access.allow[0]"]),
+            (&eights(17), &["access.allow"]),
+            (&eights(16), &[]),
+            ("'8.0.0.0/8', '8.0.0.0/9', '9.0.0.0/8', '10.0.0.0/8', '11.0.0.0/8'", &[]),
+            ("'2a00::/16', '2a01::/16'", &[]),
+            ("'fc00::/7', 'fe80::/10', 'fec0::/10', 'ff00::/8', '200::/7'", &[]),
+            ("'224.0.0.0/4', '240.0.0.0/4', '127.0.0.0/8', '169.254.0.0/16'", &[]),
+        ] {
+            let text = format!("[access]\nallow = [{networks}]");
+            if want.is_empty() {
+                assert!(read(&text, Path::new("c.toml")).is_ok(), "{text}");
+                continue;
+            }
+            let want: Vec<_> = want.iter().map(|&key| (2, key, "open resolver")).collect();
+            assert_faults(&text, &want);
+            assert!(read(&format!("{text}\nallow-everyone = true"), Path::new("c.toml")).is_ok(), "{text}");
+            let balancers: Vec<_> =
+                want.iter().map(|(line, key, _)| (*line, key.replace("access.allow", "proxy.from"))).collect();
+            let balancers: Vec<_> =
+                balancers.iter().map(|(line, key)| (*line, key.as_str(), "load balancers")).collect();
+            assert_faults(&format!("[proxy]\nfrom = [{networks}]"), &balancers);
         }
     }
 
