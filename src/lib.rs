@@ -33,13 +33,13 @@
 //! | [`sys`] | the only room with `unsafe`: recvmmsg, sendmmsg, socket options, limits | – |
 //! | [`name`] | a domain name, and `NameKey`, its lookup form | – |
 //! | [`metrics`] | every metric's name, help and labels | – |
-//! | [`wire`] | messages: read a query, walk a reply, write an answer, EDNS and EDE | name |
+//! | [`wire`] | messages: read a query, walk a reply, write an answer, EDNS and EDE; zone files and RDATA as text | name |
 //! | [`index`] | the FST of indicators: build, verify, look up, the artifact | name, sys |
 //! | [`policy`] | feeds, tenants, actions → a decision; the one swap | name, index |
 //! | [`zone`] | the operator's zones and the special names | name, wire |
 //! | [`cache`] | replies kept as wire octets, bounded in octets | name, wire |
 //! | [`forward`] | the forwarding state machine; time, randomness and octets in, actions out | name, wire, policy, cache |
-//! | [`feed`] | sources, formats, gate, schedule, watch, the generations on disk | name, index, policy, metrics |
+//! | [`feed`] | sources, formats, gate, schedule, watch, the generations on disk | name, wire, index, policy, metrics |
 //! | [`server`] | sockets, workers, limits; the ladder | name, wire, policy, zone, cache, forward, metrics, sys |
 //! | [`admin`] | two doors: HTTP, read-only aggregates; a Unix socket | metrics, policy, feed |
 //! | [`config`] | the only door for TOML | every room's `Config` |
@@ -62,8 +62,9 @@
 //!   fold into one key.
 //! * Networks of RPZ (`index::Network`) stand beside the map in tables sorted by length, not in a trie: a look-up is a binary search for each
 //!   length that occurs, and most indexes have none at all. Local data are distinct sets that many entries share; a verb has a set's number.
-//! * RDATA is read by hickory-proto where it can be trusted with it: 0.26.3 reads `\DDD` as octal or worse and panics on an empty value in a
-//!   service parameter's list, so character-strings are read by us and such parameters are refused.
+//! * Zone files and RDATA as text are read by `wire`, for `zone` and for RPZ's local data alike. hickory-proto 0.26.3 has no quotes within
+//!   parentheses, reads `\DDD` as octal or worse, completes no target of SVCB, panics on an empty value in a service parameter's list, and
+//!   takes what it cannot write. It is asked for base64 and service parameters alone, and what comes of any text is held against its type.
 //! * The artifact carries a CRC-32 of the whole file beside the FST's own checksum; opening verifies both.
 //! * Not one map but two: the feeds of over 65,536 entries share one, the small ones another, so that a name added to a small feed beside ten
 //!   million others costs a build of kilobytes. A query looks at both filters; with small feeds alone, or none, there is one.

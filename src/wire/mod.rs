@@ -1,15 +1,21 @@
 //! DNS messages on the wire: read a query, walk a reply's records, write an answer, EDNS and EDE (RFC 1035, 6891, 8914).
 //!
 //! Works on the packet's own octets: no allocation, no I/O, no panic on any input. What needs a whole message taken apart
-//! (a reply whose OPT is not last) goes through hickory-proto, in `cache/`.
+//! (a reply whose OPT is not last) goes through hickory-proto, in `cache/`. Zone files and RDATA as text, which are read when a generation is
+//! built and never for a query, allocate ([`ZoneFile`], [`DataType`]).
 
 mod query;
+mod rdata;
 mod records;
+mod shape;
 mod write;
+mod zone_file;
 
 pub use query::{Edns, Header, Query, QueryError};
+pub use rdata::DataType;
 pub use records::{Question, Record, Records, RecordsError, Section, expand_name, read_question};
 pub use write::{Ede, Owner, ReplyFlags, Soa, Writer};
+pub use zone_file::{Step, ZoneFile, ttl_secs};
 
 /// Octets of a message header (RFC 1035 §4.1.1).
 pub const HEADER_OCTETS: usize = 12;

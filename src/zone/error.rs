@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use hickory_proto::serialize::txt::ParseError;
-
 /// A fault of the zone settings or of a zone file.
 #[derive(Debug, thiserror::Error)]
 pub enum ZoneError {
@@ -50,8 +48,44 @@ pub enum ZoneError {
         path: PathBuf,
         /// Where the record begins, from 1.
         line: usize,
-        /// What the parser says.
-        source: ParseError,
+    },
+    /// A record without a TTL before any was stated, or with one over 2^31 - 1 (RFC 2181 §8).
+    #[error("{}:{line}: expected a TTL of at most 2147483647 seconds, or a $TTL line before the record", path.display())]
+    Ttl {
+        /// The file.
+        path: PathBuf,
+        /// Where the record begins, from 1.
+        line: usize,
+    },
+    /// A type that is not known, or not answered from a zone.
+    #[error("{}:{line}: expected a type that is answered from a zone (no DNAME, nothing that signs), or TYPE and its number", path.display())]
+    Type {
+        /// The file.
+        path: PathBuf,
+        /// Where the record begins, from 1.
+        line: usize,
+    },
+    /// RDATA that cannot be read, or that a type cannot have.
+    #[error(
+        "{}:{line}: expected a record with data as its type has it: every field and no more, texts of at most 255 octets, a name, and of \
+         a service each parameter once and none of them empty",
+        path.display()
+    )]
+    Rdata {
+        /// The file.
+        path: PathBuf,
+        /// Where the record begins, from 1.
+        line: usize,
+    },
+    /// Records of one name and type that no message holds.
+    #[error("{}:{line}: expected records of one name and type of at most {max} octets in all, got more", path.display())]
+    SetTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Where the record begins that is too much, from 1.
+        line: usize,
+        /// The maximum.
+        max: usize,
     },
     /// `$INCLUDE`: what it names would be neither bounded nor watched.
     #[error("{}:{line}: expected the whole zone in one file, got an $INCLUDE", path.display())]

@@ -15,7 +15,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("zone", &["name", "wire"]),
     ("cache", &["name", "wire"]),
     ("forward", &["name", "wire", "policy", "cache"]),
-    ("feed", &["name", "index", "policy", "metrics"]),
+    ("feed", &["name", "wire", "index", "policy", "metrics"]),
     ("server", &["name", "wire", "policy", "zone", "cache", "forward", "metrics", "sys"]),
     ("admin", &["metrics", "policy", "feed"]),
     ("config", &["name", "index", "policy", "zone", "cache", "forward", "feed", "server", "admin"]),

@@ -8,16 +8,15 @@ mod csv;
 mod dnscrypt;
 mod dnsmasq;
 mod hosts;
+mod local_data;
 mod overrule;
 mod owners;
 mod plain;
-mod rdata;
 mod rpz;
 #[cfg(test)]
 mod traps;
 mod trigger;
 mod unbound;
-mod zone_file;
 
 pub(super) use csv::{column_names, fields, is_header};
 pub(super) use hosts::target;

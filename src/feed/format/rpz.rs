@@ -6,13 +6,14 @@
 //! (BIND refuses the zone): data beside another action, a CNAME beside other data. `rpz-passthru` alone overrides what stands before it.
 //! Costs a scan of the line and two copies of its owner; of data, an allocation or two more.
 
+use super::local_data::{data_type, target_rdata};
 use super::owners::Owners;
-use super::rdata::{self, DataType};
 use super::trigger::{self, Trigger, is_special};
-use super::zone_file::{Step, ZoneFile};
 use super::{Bucket, LineParser, Reason};
 use crate::feed::intake::{Intake, Says};
-use crate::index::{RECORD_TTL_SECS_MAX, Record, Until, Verb, Verbs};
+use crate::index::{RECORD_SET_OCTETS_MAX, RECORD_TTL_SECS_MAX, Record, Until, Verb, Verbs};
+use crate::name::Name;
+use crate::wire::{self, Step, ZoneFile};
 
 /// The TTL of local data in a file that states none: that of the sinkhole's own answers.
 const TTL_SECS: u32 = 30;
@@ -54,15 +55,15 @@ impl Ttl {
 impl LineParser for Rpz {
     fn line(&mut self, text: &[u8], intake: &mut Intake<'_>) -> Bucket {
         match self.file.line(text) {
-            Ok(Step::Blank) => Bucket::Comment,
-            Ok(Step::Open) => Bucket::Open,
-            Ok(Step::Record) => self.record(intake).map_or_else(Bucket::Refused, |read| match read {
+            Some(Step::Blank) => Bucket::Comment,
+            Some(Step::Open) => Bucket::Open,
+            Some(Step::Record) => self.record(intake).map_or_else(Bucket::Refused, |read| match read {
                 Read::Header => Bucket::Header,
                 Read::Taken => Bucket::Taken,
             }),
-            Err(reason) => {
-                self.owners.lose_owner(reason);
-                Bucket::Refused(reason)
+            None => {
+                self.owners.lose_owner(Reason::Syntax);
+                Bucket::Refused(Reason::Syntax)
             }
         }
     }
@@ -115,7 +116,7 @@ impl Rpz {
                 _ if data.len() > 1 => return Err(Reason::Syntax),
                 Action::Verb(verb) => Says::Verb(verb),
                 Action::Target(target) => match self.owners.absolute(target) {
-                    Some(name) => Says::Record(Record { rtype: CNAME, ttl_secs, rdata: rdata::target(&name)? }),
+                    Some(name) => Says::Record(Record { rtype: CNAME, ttl_secs, rdata: target_rdata(&name)? }),
                     // Where it leads cannot be known; that it is to lead away can.
                     None => Says::Verb(Verb::Listed),
                 },
@@ -131,15 +132,22 @@ impl Rpz {
         if is(DNSSEC_TYPES) {
             return Ok(Read::Header);
         }
-        let (kind, redirects) = (DataType::read(kind), is(REDIRECTING_TYPES));
+        let (kind, redirects) = (data_type(kind), is(REDIRECTING_TYPES));
         match (owner, kind) {
             // Whatever else stands at the apex speaks of the zone, not of a trigger.
             (b"", kind) if kind.is_some() || redirects => Ok(Read::Header),
             (_, Some(_)) if self.file.is_cut() => Err(Reason::DataTooLarge),
             (_, Some(kind)) => {
                 trigger::read(owner, intake.trusts_suffixes())?;
-                let rdata = kind.rdata(&data, &|name| self.owners.absolute(name))?;
-                trigger(owner, Says::Record(Record { rtype: kind.rtype, ttl_secs, rdata }), intake)
+                let absolute = |token: &[u8]| {
+                    let text = self.owners.absolute(token)?;
+                    if text.is_empty() { Some(Name::ROOT) } else { Name::from_text(&text).ok() }
+                };
+                let rdata = kind.rdata(&data, &absolute).ok_or(Reason::Rdata)?;
+                if rdata.len() > RECORD_SET_OCTETS_MAX {
+                    return Err(Reason::DataTooLarge);
+                }
+                trigger(owner, Says::Record(Record { rtype: kind.number(), ttl_secs, rdata: rdata.into() }), intake)
             }
             _ if redirects => Err(Reason::UnsupportedAction),
             _ => Err(Reason::Syntax),
@@ -170,27 +178,9 @@ fn directive(name: &[u8], value: Option<&[u8]>, owners: &mut Owners, ttl: &mut T
     Ok(Read::Header)
 }
 
-/// A TTL, digits with or without units (`1h30m`), as seconds, at most [`RECORD_TTL_SECS_MAX`]; `None` if it is none.
+/// A TTL in seconds, at most [`RECORD_TTL_SECS_MAX`]; `None` if it is none.
 fn ttl_secs(token: &[u8]) -> Option<u32> {
-    let (mut secs, mut number) = (0_u32, 0_u32);
-    token.first().filter(|first| first.is_ascii_digit())?;
-    for octet in token {
-        let unit = match octet.to_ascii_lowercase() {
-            digit @ b'0'..=b'9' => {
-                number = number.saturating_mul(10).saturating_add(u32::from(digit - b'0'));
-                continue;
-            }
-            b's' => 1,
-            b'm' => 60,
-            b'h' => 3600,
-            b'd' => 86_400,
-            b'w' => 604_800,
-            _ => return None,
-        };
-        secs = secs.saturating_add(number.saturating_mul(unit));
-        number = 0;
-    }
-    Some(secs.saturating_add(number).min(RECORD_TTL_SECS_MAX))
+    wire::ttl_secs(token).map(|secs| secs.min(RECORD_TTL_SECS_MAX))
 }
 
 /// What a CNAME asks for.

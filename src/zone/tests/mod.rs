@@ -1,6 +1,7 @@
 //! The zones as a client sees them: every reply is read back with hickory-proto, and rules are tables.
 
 mod on_aliases;
+mod on_records;
 
 use std::path::Path;
 

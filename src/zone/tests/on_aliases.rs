@@ -83,7 +83,7 @@ fn an_alias_is_followed_in_its_zone() {
     for (qname, qtype, want) in [
         // The response code is the last name's (RFC 6604 §3), and so is the SOA (RFC 2308 §2.1, §2.2).
         ("gone", 1, format!("{NX} | {} | {SOA_A} | ", cname("gone", "missing.a.example."))),
-        ("upper", 15, format!("{NO} | {} | {SOA_A} | ", cname("upper", "www.a.example."))),
+        ("upper", 15, format!("{NO} | {} | {SOA_A} | ", cname("upper", "WWW.a.example."))),
         // ANY and CNAME are answered with the alias itself.
         ("gone", 255, format!("{NO} | {} |  | ", cname("gone", "missing.a.example."))),
         ("gone", 5, format!("{NO} | {} |  | ", cname("gone", "missing.a.example."))),
@@ -120,7 +120,7 @@ fn an_alias_is_followed_in_its_zone() {
         (
             "ring",
             1,
-            format!("{NO} | {}, ring.b.example. 300 CNAME ring.a.example. |  | ", cname("ring", "ring.b.example.")),
+            format!("{NO} | {}, ring.b.example. 300 CNAME ring.a.example. |  | ", cname("Ring", "ring.B.example.")),
         ),
     ] {
         assert_eq!(line_of(&zones, &format!("{qname}.a.example"), qtype), want, "{qname} type {qtype}");

@@ -3,8 +3,6 @@
 //! Knows comments, quoted strings, escapes and parentheses; knows nothing of names and types. Keeps one record at most, copies each
 //! token once.
 
-use super::Reason;
-
 /// The most physical lines one record may span: past it a parenthesis was forgotten, and the rest of the file must not vanish in it.
 /// A signed zone's longest records take some ten (a guess, doubled twice).
 const RECORD_LINES_MAX: usize = 64;
@@ -15,7 +13,7 @@ const RECORD_TEXT_OCTETS_MAX: usize = 16_384;
 
 /// Where a line left the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub enum Step {
     /// No token at all.
     Blank,
     /// A parenthesis is open: the record goes on.
@@ -26,7 +24,7 @@ pub(super) enum Step {
 
 /// A zone file's tokens, a record at a time.
 #[derive(Default)]
-pub(super) struct ZoneFile {
+pub struct ZoneFile {
     /// The kept tokens' octets, end to end.
     text: Vec<u8>,
     /// Where each kept token ends in `text`.
@@ -42,11 +40,8 @@ pub(super) struct ZoneFile {
 }
 
 impl ZoneFile {
-    /// Reads one physical line.
-    ///
-    /// # Errors
-    /// [`Reason::Syntax`], and the record so far is forgotten.
-    pub(super) fn line(&mut self, line: &[u8]) -> Result<Step, Reason> {
+    /// Reads one physical line. `None`: a quote or a parenthesis has no other, or the record is too long; it is forgotten.
+    pub fn line(&mut self, line: &[u8]) -> Option<Step> {
         if self.depth == 0 {
             self.text.clear();
             self.ends.clear();
@@ -57,9 +52,9 @@ impl ZoneFile {
         self.lines += 1;
         if self.scan(line).is_none() || (self.depth > 0 && self.lines >= RECORD_LINES_MAX) {
             self.abandon();
-            return Err(Reason::Syntax);
+            return None;
         }
-        Ok(match (self.depth, self.ends.is_empty()) {
+        Some(match (self.depth, self.ends.is_empty()) {
             (1.., _) => Step::Open,
             (0, true) => Step::Blank,
             (0, false) => Step::Record,
@@ -67,24 +62,32 @@ impl ZoneFile {
     }
 
     /// Forgets the record at hand.
-    pub(super) fn abandon(&mut self) {
+    pub fn abandon(&mut self) {
         *self = Self { text: std::mem::take(&mut self.text), ends: std::mem::take(&mut self.ends), ..Self::default() };
         self.text.clear();
         self.ends.clear();
     }
 
+    /// Whether a parenthesis is open.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.depth > 0
+    }
+
     /// Whether the record's owner is the last one's.
-    pub(super) const fn indented(&self) -> bool {
+    #[must_use]
+    pub const fn indented(&self) -> bool {
         self.indented
     }
 
     /// Whether the record has more tokens than [`tokens`](Self::tokens) tells.
-    pub(super) const fn is_cut(&self) -> bool {
+    #[must_use]
+    pub const fn is_cut(&self) -> bool {
         self.cut
     }
 
-    /// The record's tokens, at most [`RECORD_TOKENS_MAX`] and [`RECORD_TEXT_OCTETS_MAX`], escapes as they stand.
-    pub(super) fn tokens(&self) -> impl Iterator<Item = &[u8]> {
+    /// The record's tokens, at most 1,024 of 16 KiB in all, escapes as they stand.
+    pub fn tokens(&self) -> impl Iterator<Item = &[u8]> {
         let mut start = 0;
         self.ends.iter().map(move |&end| {
             let token = self.text.get(start..end).unwrap_or_default();
@@ -165,6 +168,30 @@ fn split_unescaped(text: &[u8], ends: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
     text.split_at_checked(end.unwrap_or(text.len())).unwrap_or((text, &[]))
 }
 
+/// A TTL, digits with or without units (`1h30m`), as seconds, at most `u32::MAX`; `None` if it is none.
+#[must_use]
+pub fn ttl_secs(token: &[u8]) -> Option<u32> {
+    let (mut secs, mut number) = (0_u32, 0_u32);
+    token.first().filter(|first| first.is_ascii_digit())?;
+    for octet in token {
+        let unit = match octet.to_ascii_lowercase() {
+            digit @ b'0'..=b'9' => {
+                number = number.saturating_mul(10).saturating_add(u32::from(digit - b'0'));
+                continue;
+            }
+            b's' => 1,
+            b'm' => 60,
+            b'h' => 3600,
+            b'd' => 86_400,
+            b'w' => 604_800,
+            _ => return None,
+        };
+        secs = secs.saturating_add(number.saturating_mul(unit));
+        number = 0;
+    }
+    Some(secs.saturating_add(number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,13 +201,13 @@ mod tests {
         let mut file = ZoneFile::default();
         text.split('\n')
             .map(|line| match file.line(line.as_bytes()) {
-                Ok(Step::Record) => {
+                Some(Step::Record) => {
                     let tokens: Vec<_> = file.tokens().map(|token| String::from_utf8_lossy(token)).collect();
                     format!("{}{}", if file.indented() { "+" } else { "" }, tokens.join("|"))
                 }
-                Ok(Step::Blank) => "blank".to_owned(),
-                Ok(Step::Open) => "open".to_owned(),
-                Err(reason) => reason.label().to_owned(),
+                Some(Step::Blank) => "blank".to_owned(),
+                Some(Step::Open) => "open".to_owned(),
+                None => "syntax".to_owned(),
             })
             .collect()
     }
@@ -223,7 +250,7 @@ mod tests {
             (vec!["x".repeat(4096); 5].join(" "), 4, true),
             ("x".to_owned(), 1, false),
         ] {
-            assert_eq!(file.line(text.as_bytes()), Ok(Step::Record));
+            assert_eq!(file.line(text.as_bytes()), Some(Step::Record));
             assert_eq!((file.tokens().count(), file.is_cut()), (kept, cut), "{} octets", text.len());
         }
     }
