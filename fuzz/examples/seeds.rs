@@ -141,6 +141,22 @@ fn feed_format() {
             "# id,seen,url\n\"1\",\"2\",\"http://u@a.example.com:80/x?y\"\n3,4,b.example.com/z\n5,6,[2001:db8::1]\n",
         ),
         (
+            9,
+            "v2fly",
+            "# x\ninclude:other\na.example.com @ads @!cn\ndomain:b.example.com:@ads\nfull:c.example.com # x\nkeyword:ads\nregexp:^x d$\n",
+        ),
+        (
+            8,
+            "csv-misp",
+            "uuid,type,value,comment,to_ids\n1,domain,a.example.com,,1\n2,url,hxxp://b[.]example.com/,,1\n3,ip-dst,192.0.2.7,,0\n,,,,\n",
+        ),
+        (
+            2,
+            "adblock-anchors",
+            "||a.test^ # x\n@@|b.a.test|\n|c.test^\n||d.test\n@@e.d.test\n|c.test^$badfilter\n0 f.test ; x\n",
+        ),
+        (1, "plain-defanged", "a[.]example[dot]com\nhxxp://b.example.com/\nc[.]example,d[.]example\ne.example#x\nf.example ; x\n"),
+        (
             2,
             "adblock-overrule",
             "||a.test^\n@@||a.test^\n||b.a.test^$important\n||c.test^$denyallow=d.c.test|e.c.test\n||d.c.test^\n||f.test^\n\

@@ -37,7 +37,7 @@ pub(super) fn feed(
     };
     let format = section.value(
         "format",
-        "one of auto, hosts, plain, adblock, rpz, dnsmasq, unbound, bind, dnscrypt, csv, stix, misp, artifact",
+        "one of auto, hosts, plain, adblock, rpz, dnsmasq, unbound, bind, dnscrypt, csv, v2fly, stix, misp, artifact",
     );
     let action =
         section.value("action", "one of sinkhole, nxdomain, nodata, refused, drop, tcp-only, passthru, observe");

@@ -3,8 +3,7 @@
 //!
 //! Costs a look at each of its entries; a feed with `trust-suffixes` and no protected zones is spared it.
 
-use super::entry::judge;
-use super::format::is_wide;
+use super::entry::{is_wide, judge};
 use super::{Load, Reason, Terms};
 use crate::index::{Index, Kept, Subject};
 
@@ -27,9 +26,9 @@ pub fn weigh_artifact(index: &Index, terms: &Terms) -> Load {
     load
 }
 
-/// Whether the name of `key` is the root, a TLD or a public suffix of the ICANN section.
+/// Whether the name of `key` is the root, a TLD, known or not, or a public suffix of the ICANN section.
 fn is_suffix(key: &[u8]) -> bool {
-    matches!(judge(key, false), Err(Reason::Root | Reason::Tld | Reason::PublicSuffix))
+    matches!(judge(key, false), Err(Reason::Root | Reason::SingleLabel | Reason::Tld | Reason::PublicSuffix))
 }
 
 #[cfg(test)]

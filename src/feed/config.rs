@@ -42,6 +42,8 @@ pub enum Format {
     Dnscrypt,
     /// One column of a CSV file.
     Csv,
+    /// A list of v2fly's domain-list-community: `domain:name`, `full:name`.
+    V2fly,
     /// A STIX 2.0 or 2.1 bundle.
     Stix,
     /// MISP events, as JSON.
@@ -72,6 +74,7 @@ impl Format {
             Self::Bind => "bind",
             Self::Dnscrypt => "dnscrypt",
             Self::Csv => "csv",
+            Self::V2fly => "v2fly",
             Self::Stix => "stix",
             Self::Misp => "misp",
             Self::Artifact => "artifact",

@@ -3,8 +3,9 @@
 //! Each line votes by its shape for the one format it can only belong to; lines of no known shape vote against all. A file that is
 //! mostly of no known shape is not guessed at: wrong names sunk are worse than a feed that says it needs its format named.
 
-use super::format::{TextFormat, fields, is_header, target};
+use super::format::{TextFormat, fields, is_header, is_rule, is_words, target};
 use super::json::JsonFormat;
+use super::refang::refang;
 use crate::index::MAGIC;
 
 /// How much of a feed is looked at: some thousand lines, past any comment in front.
@@ -61,6 +62,14 @@ pub fn detect(head: &[u8]) -> Detected {
     json(text).map_or_else(|| vote(text), Detected::Json)
 }
 
+/// [`detect`] of a feed that has a column set: its text is CSV.
+pub(super) fn detect_with(head: &[u8], column: bool) -> Detected {
+    match detect(head) {
+        Detected::Text(_) | Detected::Unknown if column => Detected::Text(TextFormat::Csv),
+        detected => detected,
+    }
+}
+
 /// The JSON format whose keys stand in `text`, if it is JSON; they may stand in any order, and the objects before the bundle's own type.
 fn json(text: &[u8]) -> Option<JsonFormat> {
     if !matches!(text.trim_ascii_start(), [b'{' | b'[', ..]) {
@@ -93,14 +102,19 @@ enum Shape {
     Other,
 }
 
-/// Counts the votes of all lines; a last line that `head` may have cut short has none unless it is the only one.
+/// Counts the votes of all lines; a last line that `head` may have cut short has none unless all before it are comments.
 fn vote(text: &[u8]) -> Detected {
     let mut votes = [0_usize; TextFormat::ALL.len()];
     let mut others = 0_usize;
-    let whole = text.iter().rposition(|&octet| octet == b'\n').and_then(|end| text.get(..end)).unwrap_or(text);
-    let cut = whole.len() == text.len();
+    let end = text.iter().rposition(|&octet| octet == b'\n').map_or(0, |end| end + 1);
+    let (whole, last) = text.split_at_checked(end).unwrap_or((&[], text));
     let (mut header, mut first) = (None, None);
-    for line in whole.split(|&octet| octet == b'\n') {
+    for line in whole.split_inclusive(|&octet| octet == b'\n').chain([last]) {
+        let cut = !line.ends_with(b"\n");
+        if cut && first.is_some() {
+            break;
+        }
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
         match shape(line, cut) {
             Shape::Neutral => {
                 header = line.strip_prefix(b"#").filter(|comment| first.is_none() && is_header(comment)).or(header);
@@ -121,16 +135,23 @@ fn vote(text: &[u8]) -> Detected {
             }
         }
     }
-    let scheduled = votes.get(TextFormat::Dnscrypt as usize).copied().unwrap_or_default();
+    let votes_of = |format: TextFormat| votes.get(format as usize).copied().unwrap_or_default();
+    let scheduled = votes_of(TextFormat::Dnscrypt);
     let winner = TextFormat::ALL.into_iter().zip(votes).max_by_key(|&(_, count)| count);
+    // Bare names stand in v2fly's lists too, some with what looks like a schedule.
+    let v2fly = votes_of(TextFormat::V2fly);
+    let names = v2fly + scheduled + votes_of(TextFormat::Plain);
     match winner {
+        Some((TextFormat::Plain | TextFormat::Dnscrypt | TextFormat::V2fly, _)) if v2fly > 0 && names >= others => {
+            Detected::Text(TextFormat::V2fly)
+        }
         // Its lines are plain ones too, but for a few.
         Some((TextFormat::Plain, count)) if count >= others && scheduled > 0 => Detected::Text(TextFormat::Dnscrypt),
         Some((format, count)) if count > 0 && count >= others => Detected::Text(format),
         _ if header.zip(first).is_some_and(|(header, record)| fields(header) == fields(record)) => {
             Detected::Text(TextFormat::Csv)
         }
-        _ if text.split(|&octet| octet == b'\n').all(|line| shape(line, cut) == Shape::Neutral) => Detected::Nothing,
+        _ if first.is_none() => Detected::Nothing,
         _ => Detected::Unknown,
     }
 }
@@ -151,7 +172,7 @@ fn shape(line: &[u8], cut: bool) -> Shape {
     match line {
         [] | [b'#' | b';', ..] | [b'/', b'/' | b'*', ..] => return Shape::Neutral,
         [b'!', ..] => return Shape::Of(TextFormat::Adblock),
-        [b'|', b'|', ..] | [b'@', b'@', b'|', ..] => return Shape::Of(TextFormat::Adblock),
+        [b'|', _, ..] | [b'@', b'@', _, ..] => return Shape::Of(TextFormat::Adblock),
         _ => {}
     }
     if line.starts_with(b"[Adblock") || line.starts_with(b"[uBlock") {
@@ -165,10 +186,12 @@ fn shape(line: &[u8], cut: bool) -> Shape {
     }
     let mut tokens = line.split(u8::is_ascii_whitespace).filter(|token| !token.is_empty());
     let first = tokens.next().unwrap_or_default();
-    let mut rest = tokens.take_while(|token| !token.starts_with(b"#")).take(3);
+    let begins_comment = |token: &[u8]| matches!(token, [b'#' | b';' | b'!', ..] | [b'/', b'/', ..]);
+    let mut rest = tokens.take_while(|token| !begins_comment(token)).take(3);
     let second = rest.next();
     match second {
         second if first.contains(&b',') || second.is_some_and(|token| token.starts_with(b",")) => comma_list(line, cut),
+        _ if is_rule(first) => Shape::Of(TextFormat::V2fly),
         None => single(first),
         Some(_) if target(first).is_some() => Shape::Of(TextFormat::Hosts),
         Some([b'@', _, ..]) => Shape::Of(TextFormat::Dnscrypt),
@@ -186,6 +209,14 @@ fn shape(line: &[u8], cut: bool) -> Shape {
 
 /// What a line of one token looks like: a name, or what lists of names have in its place.
 fn single(token: &[u8]) -> Shape {
+    if let Some(plain) = std::str::from_utf8(token).ok().and_then(refang) {
+        return single(plain.as_bytes());
+    }
+    let hash = token.iter().position(|&octet| octet == b'#');
+    let token = match hash.and_then(|at| token.split_at_checked(at)) {
+        Some((name, [_, comment @ ..])) if is_words(comment) => name,
+        _ => token,
+    };
     let octet_fits = |octet: &u8| {
         !octet.is_ascii() || octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_' | b'*' | b':' | b'/')
     };
@@ -265,6 +296,20 @@ mod tests {
             ("a.example.com TXT \"x, y\"\n", Text(TextFormat::Rpz)),
             ("a.example.com,some words\nb.example.com,x y\n", Unknown),
             ("a.example.com,b.example.com##.ad\n", Unknown),
+            ("# t\na.example.com", Text(TextFormat::Plain)),
+            ("# t\n\na.example.com,b.example.com,c.exam", Text(TextFormat::Plain)),
+            ("# t\n{\"cut", Unknown),
+            ("0 a.example.com\n127.1 b.example.com\n", Text(TextFormat::Hosts)),
+            ("1 a.example.com\n2 b.example.com\n", Unknown),
+            ("a.example.com#why\nb.example.com ; why\n", Text(TextFormat::Plain)),
+            ("a.example.com##.ad\n", Unknown),
+            ("g[.]listed[dot]example\nhxxp://f.listed[.]example\n", Text(TextFormat::Plain)),
+            ("|a.example.com|\n@@b.example.com\n", Text(TextFormat::Adblock)),
+            ("id,category,type,value,to_ids\n1,x,domain,a.example.com,1\n", Text(TextFormat::Csv)),
+            ("include:other-list\nfull:a.example.com\nb.example.com @ads\n", Text(TextFormat::V2fly)),
+            ("a.example.com\nb.example.com @ads\n# t\nkeyword:ads\n", Text(TextFormat::V2fly)),
+            ("domain:a.example.com:@ads\n", Text(TextFormat::V2fly)),
+            ("full: a.example.com\n", Unknown),
             ("# t\nname,seen\na.example.com,2021\n", Text(TextFormat::Csv)),
             ("\"id\";\"First Seen\";\"URL\"\n1;;http://a.example.com/\n", Text(TextFormat::Csv)),
             ("# t\n# id,seen,url\n\"1\",\"\",\"http://a.example.com/x,y\"\n", Text(TextFormat::Csv)),
@@ -289,6 +334,19 @@ mod tests {
         }
         assert_eq!(detect(b"\x1f\x8b\x08\x00"), Foreign("gzip within gzip or zstd"));
         assert_eq!(detect(&MAGIC), Artifact);
+    }
+
+    #[test]
+    fn a_column_that_is_set_says_csv_of_any_text_and_of_nothing_else() {
+        for (head, want) in [
+            ("a.example.com,2021\n", Detected::Text(TextFormat::Csv)),
+            ("a.example.com\n", Detected::Text(TextFormat::Csv)),
+            ("{\"Event\": {}}", Detected::Json(JsonFormat::Misp)),
+            ("<p>", Detected::Foreign("an HTML or XML page")),
+        ] {
+            assert_eq!(detect_with(head.as_bytes(), true), want, "{head:?}");
+            assert_eq!(detect_with(head.as_bytes(), false), detect(head.as_bytes()), "{head:?}");
+        }
     }
 
     #[test]

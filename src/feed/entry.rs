@@ -1,4 +1,4 @@
-//! What a single name must pass to become an entry: from a feed's text to a key, or the [`Reason`] why not.
+//! What a single name, or network, must pass to become an entry: from a feed's text to a key, or the [`Reason`] why not.
 //!
 //! Never guesses: what is not plainly a name is refused. Costs one pass over the text and a walk of the public suffix list, without an
 //! allocation; only a Unicode name allocates, and only a refused one is looked at twice.
@@ -10,6 +10,8 @@ use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use psl::{Psl as _, Type};
 
 use super::Reason;
+use super::refang::refang;
+use crate::index::Network;
 use crate::name::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX, fold};
 
 /// Octets of the longest key: a name on the wire without its root label.
@@ -17,6 +19,12 @@ const KEY_OCTETS_MAX: usize = NAME_OCTETS_MAX - 1;
 /// The longest Unicode name that is looked at: the longest name's characters at four octets each. What UTS 46 makes of a longer one is
 /// hardly ever shorter, and costs the square of its length.
 const UNICODE_OCTETS_MAX: usize = 4 * 253;
+/// The shortest IPv4 network of a feed that is not trusted for more: the largest blocks that one holder ever had.
+const IPV4_LENGTH_MIN: u8 = 8;
+/// The same of IPv6: a provider has a /32 and the largest hold a /19 (RFC 7020 registries), so this is never one holder's.
+const IPV6_LENGTH_MIN: u8 = 16;
+/// A label that stands in no rule of the public suffix list: what it says of this label below a name, it says of nearly any.
+const ANY_LABEL: &[u8] = b"_";
 /// A label that is not a name's in any feed, but stands in hosts files (`/etc/hosts` of Linux, macOS and the BSDs).
 const BOILERPLATE: [&[u8]; 12] = [
     b"local",
@@ -67,7 +75,7 @@ pub(super) struct EntryKey {
 pub(super) enum Standing {
     /// A name like any other.
     Ordinary,
-    /// A public suffix of the list's private section.
+    /// A public suffix of the list's private section, or what all labels below are such of.
     PrivateSuffix,
 }
 
@@ -85,7 +93,7 @@ impl EntryKey {
     /// Reads `text`, a name without a final dot, into this key.
     ///
     /// # Errors
-    /// Why it is refused. `trust_suffixes` lets a TLD and an ICANN public suffix pass.
+    /// Why it is refused. `trust_suffixes` lets a TLD, known or not, and an ICANN public suffix pass.
     pub(super) fn accept(&mut self, text: &[u8], trust_suffixes: bool) -> Result<Standing, Reason> {
         if !text.is_ascii() {
             let ascii = to_a_labels(text)?;
@@ -157,16 +165,68 @@ pub(super) fn judge(key: &[u8], trust_suffixes: bool) -> Result<Standing, Reason
     if top.last().is_some_and(u8::is_ascii_digit) && labels(key).flatten().all(u8::is_ascii_digit) {
         return Err(Reason::Address);
     }
-    let suffix = psl::List.find(labels(key));
-    // The list counts the characters of the suffix; the key has one octet more, a length for each label and a dot for all but one.
-    let whole = suffix.len + 1 == key.len();
-    match (suffix.typ, whole) {
-        (Some(Type::Icann), true) if trust_suffixes => Ok(Standing::Ordinary),
-        (Some(Type::Icann), true) if single => Err(Reason::Tld),
-        (Some(Type::Icann), true) => Err(Reason::PublicSuffix),
+    match suffix_of(key) {
+        Some(Type::Icann) if trust_suffixes => Ok(Standing::Ordinary),
+        Some(Type::Icann) if single => Err(Reason::Tld),
+        Some(Type::Icann) => Err(Reason::PublicSuffix),
+        // The list at hand may be older than the domain, or the network have it for itself.
+        _ if single && trust_suffixes => Ok(Standing::Ordinary),
         _ if single => Err(Reason::SingleLabel),
-        (Some(Type::Private), true) => Ok(Standing::PrivateSuffix),
-        _ => Ok(Standing::Ordinary),
+        Some(Type::Private) => Ok(Standing::PrivateSuffix),
+        None => Ok(Standing::Ordinary),
+    }
+}
+
+/// Of which section of the list the name of `key` is a whole suffix. The parent of a `*.` rule counts as one: no rule names it, but each label
+/// below it is another holder's. What is a suffix by such a rule alone is then one holder's, and none, unless the parent is a TLD: there it
+/// is `com.np` and its like.
+fn suffix_of(key: &[u8]) -> Option<Type> {
+    let typ = suffix_by_rule(key)?;
+    let count = labels(key).count();
+    let by_wildcard = typ == Type::Icann && count > 2 && {
+        let parent = || labels(key).take(count - 1).chain([ANY_LABEL]);
+        psl::List.find(parent()).len == parent().map(|label| label.len() + 1).sum::<usize>() - 1
+    };
+    (!by_wildcard).then_some(typ)
+}
+
+/// The same by the list's rules, and for the parents of `*.` rules.
+fn suffix_by_rule(key: &[u8]) -> Option<Type> {
+    let below = psl::List.find(labels(key).chain([ANY_LABEL]));
+    // The list counts the characters of the suffix; the key has one octet more, a length for each label and a dot for all but one.
+    if below.len + 1 == key.len() {
+        return below.typ;
+    }
+    if below.len + 1 != key.len() + 1 + ANY_LABEL.len() {
+        return None;
+    }
+    // A name with a rule of its own is what that says, whatever is below. Of a single label without one the list says nothing.
+    let own = psl::List.find(labels(key));
+    if own.len + 1 == key.len() { own.typ.or(below.typ) } else { below.typ }
+}
+
+/// A name that may be led by `.` or `*.` (in one-name-a-line formats both mean the name and below) and end in a dot, without either.
+pub(super) fn bare_name(text: &[u8]) -> &[u8] {
+    let text = text.strip_prefix(b"*.").or_else(|| text.strip_prefix(b".")).unwrap_or(text);
+    text.strip_suffix(b".").unwrap_or(text)
+}
+
+/// The network of `prefix_len` bits that begins at `address`; IPv6 that is IPv4-mapped is none. `trust_wide`: it may be however large.
+///
+/// # Errors
+/// [`Reason::Network`], [`Reason::WideNetwork`].
+pub(super) fn network(address: IpAddr, prefix_len: u8, trust_wide: bool) -> Result<Network, Reason> {
+    let network =
+        Network::of(address, prefix_len).filter(|_| address == address.to_canonical()).ok_or(Reason::Network)?;
+    if is_wide(network) && !trust_wide { Err(Reason::WideNetwork) } else { Ok(network) }
+}
+
+/// Whether a network is more than any one holder's.
+pub(super) fn is_wide(network: Network) -> bool {
+    match Ipv6Addr::from_bits(network.first()).to_ipv4_mapped() {
+        // As IPv4-mapped it is 96 bits longer; one that is shorter holds all of IPv4.
+        Some(_) => network.prefix_len() < 96 + IPV4_LENGTH_MIN,
+        None => network.prefix_len() < IPV6_LENGTH_MIN,
     }
 }
 
@@ -186,6 +246,9 @@ fn to_a_labels(text: &[u8]) -> Result<Cow<'_, str>, Reason> {
 #[cold]
 fn diagnose(text: &[u8]) -> Option<Reason> {
     let text = std::str::from_utf8(text).ok()?;
+    if refang(text).is_some() {
+        return Some(Reason::Defanged);
+    }
     if text.contains("://") {
         return Some(Reason::Url);
     }
@@ -332,7 +395,30 @@ mod tests {
             ("cloudfront.net", Ok(PrivateSuffix), Ok(PrivateSuffix)),
             ("csb.app", Ok(PrivateSuffix), Ok(PrivateSuffix)),
             ("x.cloudfront.net", Ok(Ordinary), Ok(Ordinary)),
-            ("inf", Err(Reason::SingleLabel), Err(Reason::SingleLabel)),
+            // No rule of the list is `kobe.jp`; each label below it is a suffix by `*.kobe.jp`.
+            ("kobe.jp", Err(Reason::PublicSuffix), Ok(Ordinary)),
+            ("kawasaki.jp", Err(Reason::PublicSuffix), Ok(Ordinary)),
+            ("kitakyushu.jp", Err(Reason::PublicSuffix), Ok(Ordinary)),
+            ("nagoya.jp", Err(Reason::PublicSuffix), Ok(Ordinary)),
+            ("sapporo.jp", Err(Reason::PublicSuffix), Ok(Ordinary)),
+            ("sendai.jp", Err(Reason::PublicSuffix), Ok(Ordinary)),
+            ("yokohama.jp", Err(Reason::PublicSuffix), Ok(Ordinary)),
+            ("nom.br", Err(Reason::PublicSuffix), Ok(Ordinary)),
+            ("sch.uk", Err(Reason::PublicSuffix), Ok(Ordinary)),
+            ("x.kobe.jp", Ok(Ordinary), Ok(Ordinary)), // by `*.kobe.jp` alone
+            ("x.sch.uk", Ok(Ordinary), Ok(Ordinary)),
+            ("y.x.kobe.jp", Ok(Ordinary), Ok(Ordinary)),
+            ("city.kobe.jp", Ok(Ordinary), Ok(Ordinary)), // `!city.kobe.jp`
+            ("y.city.kobe.jp", Ok(Ordinary), Ok(Ordinary)),
+            ("ck", Err(Reason::Tld), Ok(Ordinary)),
+            ("y.www.ck", Ok(Ordinary), Ok(Ordinary)),
+            // `*.compute.amazonaws.com` stands in the private section: one holder's domain, whole.
+            ("compute.amazonaws.com", Ok(PrivateSuffix), Ok(PrivateSuffix)),
+            ("x.compute.amazonaws.com", Ok(PrivateSuffix), Ok(PrivateSuffix)),
+            ("y.x.compute.amazonaws.com", Ok(Ordinary), Ok(Ordinary)),
+            ("amazonaws.com", Ok(Ordinary), Ok(Ordinary)),
+            ("inf", Err(Reason::SingleLabel), Ok(Ordinary)),
+            ("corp", Err(Reason::SingleLabel), Ok(Ordinary)),
             ("localhost", Err(Reason::Boilerplate), Err(Reason::Boilerplate)),
         ] {
             for (trust, want) in [(false, untrusted), (true, trusted)] {

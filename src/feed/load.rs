@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::detect::{DETECT_OCTETS, Detected, detect};
+use super::detect::{DETECT_OCTETS, Detected, detect_with};
 use super::format::{TextFormat, column_names, read_text};
 use super::json::{JsonError, JsonFormat, Survey};
 use super::sample::SAMPLE;
@@ -66,7 +66,7 @@ pub fn load(config: &Config, progress: &mut dyn FnMut(u64, u64)) -> Result<Loade
     let mut source = Unpack::new(packing, Begun { head: io::Cursor::new(std::mem::take(&mut head)), source });
     (&mut source).take(DETECT_OCTETS as u64).read_to_end(&mut head).map_err(failed)?;
     let is_whole = head.len() < DETECT_OCTETS;
-    match format_of(path, config.format, &head, is_whole)? {
+    match format_of(path, config, &head, is_whole)? {
         Reader::Artifact => {
             let capacity = usize::try_from(octets).unwrap_or_default().saturating_sub(head.len());
             head.reserve_exact(if packing.is_none() { capacity } else { 0 });
@@ -197,9 +197,9 @@ enum Reader {
 }
 
 /// What reads the file, by the format that is named or the one that is told by its first octets, which may be all.
-fn format_of(path: &Path, named: Format, head: &[u8], is_whole: bool) -> Result<Reader, LoadError> {
+fn format_of(path: &Path, config: &Config, head: &[u8], is_whole: bool) -> Result<Reader, LoadError> {
     let path = path.to_owned();
-    match (named, detect(head)) {
+    match (config.format, detect_with(head, config.terms.column.is_some())) {
         (_, Detected::Page) => Err(LoadError::Html { path }),
         (_, Detected::Nothing) if is_whole && is_blank(head) => Err(LoadError::Empty { path, holds: "an empty file" }),
         (Format::Auto, Detected::Nothing) if is_whole => Err(LoadError::Empty { path, holds: COMMENTS_ALONE }),
@@ -219,6 +219,7 @@ fn format_of(path: &Path, named: Format, head: &[u8], is_whole: bool) -> Result<
         (Format::Bind, _) => Ok(Reader::Text(TextFormat::Bind)),
         (Format::Dnscrypt, _) => Ok(Reader::Text(TextFormat::Dnscrypt)),
         (Format::Csv, _) => Ok(Reader::Text(TextFormat::Csv)),
+        (Format::V2fly, _) => Ok(Reader::Text(TextFormat::V2fly)),
         (Format::Stix, _) => Ok(Reader::Json(JsonFormat::Stix)),
         (Format::Misp, _) => Ok(Reader::Json(JsonFormat::Misp)),
     }

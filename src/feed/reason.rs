@@ -11,6 +11,8 @@ pub enum Reason {
     Protected,
     /// A URL with its scheme, or one that means less than its whole host.
     Url,
+    /// Written so that nobody follows it by mistake, as `name[.]example`, in a format that has no such names.
+    Defanged,
     /// A name with a path behind it.
     Path,
     /// A name with a port behind it.
@@ -49,11 +51,13 @@ pub enum Reason {
     RecordType,
     /// A rule for some hours alone: dnscrypt-proxy's `@schedule`.
     Schedule,
-    /// An adblock rule that is a regular expression.
+    /// A rule that is a regular expression.
     Regex,
+    /// A rule for every name that a word stands in: v2fly's `keyword:`.
+    Keyword,
     /// An adblock rule that hides page elements.
     Cosmetic,
-    /// An adblock rule for every name that begins so: `||name` without `^`.
+    /// An adblock rule for every name that begins so: `||word` without `^`.
     Prefix,
     /// A zone file's `$` directive other than `$ORIGIN` and `$TTL`, or what brings in another file.
     Directive,
@@ -107,7 +111,7 @@ pub enum Reason {
 
 impl Reason {
     /// How many there are.
-    pub const COUNT: usize = 50;
+    pub const COUNT: usize = 52;
 
     /// Every reason, in the order metrics list them; each stands at its own number.
     pub const ALL: [Self; Self::COUNT] = [
@@ -115,6 +119,7 @@ impl Reason {
         Self::Cidr,
         Self::Protected,
         Self::Url,
+        Self::Defanged,
         Self::Path,
         Self::Port,
         Self::Wildcard,
@@ -135,6 +140,7 @@ impl Reason {
         Self::RecordType,
         Self::Schedule,
         Self::Regex,
+        Self::Keyword,
         Self::Cosmetic,
         Self::Prefix,
         Self::Directive,
@@ -192,6 +198,7 @@ impl Reason {
             Self::Cidr => "cidr",
             Self::Protected => "protected",
             Self::Url => "url",
+            Self::Defanged => "defanged",
             Self::Path => "path",
             Self::Port => "port",
             Self::Wildcard => "wildcard",
@@ -212,6 +219,7 @@ impl Reason {
             Self::RecordType => "dnstype",
             Self::Schedule => "schedule",
             Self::Regex => "regex",
+            Self::Keyword => "keyword",
             Self::Cosmetic => "cosmetic",
             Self::Prefix => "prefix",
             Self::Directive => "directive",

@@ -1,16 +1,20 @@
-//! Adblock rules, as far as they speak of whole names: `||name^` lists the name and everything below, `@@||name^` takes it back.
+//! Adblock rules, as far as they speak of whole names: `||name^` lists the name and everything below, `|name^` and `|name|` the host alone;
+//! behind `@@` they take it back.
+//!
+//! A rule without its end, `||name`, is for every name that begins so. Of a whole name the name and everything below are taken, which is less;
+//! of anything else it is refused. An exception is read wider than a block, so that it holds: `@@name` is `@@||name^`.
 //!
 //! A rule that holds only for some page, path, kind of request or client is refused: a resolver sees none of these, and would sink the
 //! name for everybody. `$important`, `$badfilter` and `$denyallow` are honoured as AdGuard's DNS filtering means them ([`overrule`]); `$all`
 //! adds nothing. `$dnstype` could be honoured by a resolver, but an entry here is for all types: such a rule is refused and counted by itself.
 //! Bare names and hosts lines are taken, as AdGuard's own filters do; a `$badfilter` that disables `||name^` disables them too, and
-//! `||name^$all`, for entries do not tell them apart.
+//! `||name^$all`, for entries do not tell them apart, nor `||name^` beside `|name^` from `||name^` alone.
 //!
 //! [`overrule`]: super::overrule
 
 use super::hosts::{hosts_line, target};
-use super::overrule::{Overrules, Rule};
-use super::{Bucket, LineParser, Reason};
+use super::overrule::{Overrules, Rule, Scope};
+use super::{Bucket, LineParser, Reason, without_comment};
 use crate::feed::Report;
 use crate::feed::door::Door;
 use crate::feed::intake::Intake;
@@ -41,16 +45,17 @@ impl LineParser for Adblock {
             return Bucket::Comment;
         }
         let (exception, rule) = text.strip_prefix(b"@@").map_or((false, text), |rule| (true, rule));
-        if let Some(pattern) = rule.strip_prefix(b"||") {
-            return self.named_rule(pattern, exception, intake).unwrap_or_else(Bucket::Refused);
-        }
-        if rule.first() == Some(&b'/') {
-            return Bucket::Refused(if is_regex(rule) { Reason::Regex } else { Reason::Path });
-        }
-        if exception {
-            return Bucket::Refused(Reason::Syntax);
-        }
-        bare_line(text, intake)
+        // No rule but a regular expression has white space in it.
+        let rule = if rule.first() == Some(&b'/') { rule } else { without_comment(rule) };
+        let (pattern, host_alone) = match rule {
+            [b'|', b'|', pattern @ ..] => (pattern, false),
+            [b'|', pattern @ ..] => (pattern, true),
+            [b'/', ..] => return Bucket::Refused(if is_regex(rule) { Reason::Regex } else { Reason::Path }),
+            // Anywhere in a URL, the host above all.
+            pattern if exception => (pattern, false),
+            _ => return bare_line(rule, intake),
+        };
+        self.named_rule(pattern, host_alone, exception, intake).unwrap_or_else(Bucket::Refused)
     }
 
     fn settle(self, sorted: Sorted, report: Report, door: Door<'_>) -> (Sorted, Report) {
@@ -73,8 +78,14 @@ fn is_regex(rule: &[u8]) -> bool {
 }
 
 impl Adblock {
-    /// Reads what follows `||`.
-    fn named_rule(&mut self, pattern: &[u8], exception: bool, intake: &mut Intake<'_>) -> Result<Bucket, Reason> {
+    /// Reads what follows `||`, or `|` if `host_alone`.
+    fn named_rule(
+        &mut self,
+        pattern: &[u8],
+        host_alone: bool,
+        exception: bool,
+        intake: &mut Intake<'_>,
+    ) -> Result<Bucket, Reason> {
         let dollar = pattern.iter().position(|&octet| octet == b'$');
         let (pattern, modifiers) = match dollar.and_then(|at| pattern.split_at_checked(at)) {
             Some((pattern, [_, modifiers @ ..])) => (pattern, Modifiers::read(modifiers)),
@@ -84,17 +95,18 @@ impl Adblock {
         if let (Some(reason), false) = (refused, disables) {
             return Err(reason);
         }
-        let end = pattern.iter().position(|octet| matches!(octet, b'^' | b'/')).unwrap_or(pattern.len());
-        let (name, tail) = pattern.split_at_checked(end).unwrap_or((pattern, &[]));
-        match tail {
-            b"^" | b"^|" => {}
-            [] if name.contains(&b'*') => return Err(Reason::Wildcard),
-            [] => return Err(Reason::Prefix),
-            _ => return Err(Reason::Path),
-        }
+        let (name, has_end) = whole_name(pattern)?;
         // `||*.name^`: the separator `||` stands before a label, so at least one label comes before the name.
-        let (name, at) = name.strip_prefix(b"*.").map_or((name, true), |parent| (parent, false));
-        let place = if at { Verbs::subtree } else { Verbs::below };
+        let below = if host_alone { None } else { name.strip_prefix(b"*.") };
+        let (place, scope): (fn(Verb) -> Verbs, _) = match below {
+            _ if host_alone => (Verbs::exact, Scope::EXACT),
+            Some(_) => (Verbs::below, Scope::BELOW),
+            None => (Verbs::subtree, Scope::SUBTREE),
+        };
+        let name = below.unwrap_or(name);
+        if !has_end && !may_be_whole(name) {
+            return Err(if name.contains(&b'*') { Reason::Wildcard } else { Reason::Prefix });
+        }
         if !exception && !important && !disables && denyallow.is_none() {
             return intake.take(name, place(Verb::Listed)).map(|()| Bucket::Taken);
         }
@@ -105,12 +117,30 @@ impl Adblock {
             // What it disables was refused, too.
             return Ok(Bucket::Header);
         }
-        let rule = Rule { key, at, exception, important, holes: holes(denyallow, intake)? };
+        let rule = Rule { key, scope, exception, important, holes: holes(denyallow, intake)? };
         if disables {
             return self.overrules.disable(rule).map(|()| Bucket::Header);
         }
         self.overrules.add(rule).map(|()| Bucket::Taken)
     }
+}
+
+/// The name of a rule without what anchors its end, and whether there was such: `^`, which stands for the end of a host too, or `|`.
+fn whole_name(pattern: &[u8]) -> Result<(&[u8], bool), Reason> {
+    if pattern.windows(3).any(|window| window == b"://") {
+        return Err(Reason::Url);
+    }
+    let end = pattern.iter().position(|octet| matches!(octet, b'^' | b'/' | b'|')).unwrap_or(pattern.len());
+    match pattern.split_at_checked(end).unwrap_or((pattern, &[])) {
+        (name, b"^" | b"^|") => Ok((name, true)),
+        (name, b"" | b"|") => Ok((name, false)),
+        _ => Err(Reason::Path),
+    }
+}
+
+/// Whether a name that has no end may be whole: it has a dot, and ends as names do.
+fn may_be_whole(name: &[u8]) -> bool {
+    name.contains(&b'.') && !name.contains(&b'*') && !matches!(name, [.., b'.' | b'-' | b'_'])
 }
 
 /// A rule's modifiers.
@@ -158,18 +188,14 @@ fn holes(denyallow: Option<&[u8]>, intake: &mut Intake<'_>) -> Result<Vec<Box<[u
 
 /// A line that is no rule: a bare name, or a hosts line; else the reason that describes it best.
 fn bare_line(text: &[u8], intake: &mut Intake<'_>) -> Bucket {
-    // A comment needs a space before it here, since `name#selector` could be a rule.
-    let mut text = text;
-    if let Some(at) = text.windows(2).position(|window| matches!(window, [b' ' | b'\t', b'#'])) {
-        text = text.get(..at).unwrap_or_default().trim_ascii_end();
-    }
+    let text = text.trim_ascii_end();
     let first = text.split(u8::is_ascii_whitespace).next().unwrap_or_default();
     if first.len() < text.len() {
         return if target(first).is_some() { hosts_line(text, intake) } else { Bucket::Refused(Reason::Syntax) };
     }
     match text {
-        // `|` anchors a URL; `.name`, `-name` and `name-` are fragments of one.
-        [b'|' | b'.' | b'-' | b'_', ..] | [.., b'-' | b'_' | b'.' | b'^' | b'|'] => Bucket::Refused(Reason::Syntax),
+        // `.name`, `-name` and `name-` are fragments of a URL.
+        [b'.' | b'-' | b'_', ..] | [.., b'-' | b'_' | b'.' | b'^' | b'|'] => Bucket::Refused(Reason::Syntax),
         _ => intake.take(text, Verbs::subtree(Verb::Listed)).map_or_else(Bucket::Refused, |()| Bucket::Taken),
     }
 }
@@ -204,6 +230,32 @@ mod tests {
             ("example.com", "example.com"),
             ("example.com # why", "example.com"),
             ("0.0.0.0 example.com", "example.com"),
+            ("0 example.com", "example.com"),
+            ("127.1 example.com", "example.com"),
+            ("||example.com^ # why", "example.com"),
+            ("||example.com^$important\t#why", "example.com"),
+            ("example.com ; why", "example.com"),
+            ("example.com#why", "refused character"),
+            ("|single.example|", "=single.example"),
+            ("|single.example^", "=single.example"),
+            ("|single.example^|", "=single.example"),
+            ("|single.example", "=single.example"),
+            ("|single.example^$important", "=single.example"),
+            ("|single.example^$popup", "refused modifier"),
+            ("|single.example/x|", "refused path"),
+            ("||nocaret.example", "nocaret.example"),
+            ("||nocaret.example|", "nocaret.example"),
+            ("||nocaret.example$important", "nocaret.example"),
+            ("||*.nocaret.example", "*.nocaret.example"),
+            ("@@|www.example.com|", "=www.example.com Cancel"),
+            ("@@|www.example.com^", "=www.example.com Cancel"),
+            ("@@||free.example.com", "free.example.com Cancel"),
+            ("@@free.example.com", "free.example.com Cancel"),
+            ("@@free.example.com^", "free.example.com Cancel"),
+            ("@@free.example.com/x", "refused path"),
+            ("@@||free", "refused prefix"),
+            ("||g[.]listed.example^", "refused defanged"),
+            ("g[.]listed.example", "refused defanged"),
             ("127.0.0.1 localhost", "refused boilerplate"),
             ("||top^$domain=~caitlin.top|~x.top", "refused modifier"),
             ("||example.com^$document", "refused modifier"),
@@ -233,7 +285,8 @@ mod tests {
             ("||rentry.co/frame^", "refused path"),
             ("||example.com^*x", "refused path"),
             ("||get-me-wow.", "refused prefix"),
-            ("||example.com", "refused prefix"),
+            ("||ads", "refused prefix"),
+            ("||ads.exam-", "refused prefix"),
             ("||exam*.com^", "refused wildcard"),
             ("||exam*.com", "refused wildcard"),
             ("||example.com:8080^", "refused port"),
@@ -243,11 +296,10 @@ mod tests {
             ("||^", "refused root"),
             ("||.example.com^", "refused empty-label"),
             ("||example.com.^", "refused empty-label"),
-            ("|https://example.com^", "refused syntax"),
+            ("|https://example.com^", "refused url"),
             ("https://example.com/x", "refused url"),
             (".example.com", "refused syntax"),
             ("-ad.example.com", "refused syntax"),
-            ("@@example.com", "refused syntax"),
             ("a.example.com b.example.com", "refused syntax"),
             ("example.com^", "refused syntax"),
             ("example.com/ads", "refused path"),

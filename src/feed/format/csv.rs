@@ -3,19 +3,27 @@
 //! The column is the one the operator chose, by its number or by what the header calls it; else the first that the header calls by one of
 //! [`NAME_HEADERS`]. Where the header calls it a URL, the name is the URL's host, and that alone. The header is the first record, or a comment
 //! before it, as abuse.ch writes. The separator is told from the first line: comma, semicolon or tab. A record's fields are unquoted by
-//! csv-core as they stream by; only the column's own is kept. A record that goes on over more than [`RECORD_LINES_MAX`] lines is refused.
+//! csv-core as they stream by; only the column's own is kept. A record that goes on over more than [`RECORD_LINES_MAX`] lines is refused, and one
+//! of nothing but empty fields is blank.
+//!
+//! A header with `type`, `value` and `to_ids` is MISP's export of attributes, and read as MISP's JSON is: by the type, and only what is for
+//! detection. What people write so that nobody follows it (`name[.]example`) is read as what it was.
 
 use csv_core::{ReadFieldResult, Reader, ReaderBuilder, Terminator};
 
 use super::{Bucket, LineParser, Reason, bare_name};
 use crate::feed::Column;
+use crate::feed::indicator::{misp_type, take_misp, take_refanged, untagged};
 use crate::feed::intake::Intake;
+use crate::feed::refang::refang;
 use crate::index::{Verb, Verbs};
 
 /// What headers call a column of names, in small letters.
 const NAME_HEADERS: [&str; 6] = ["domain", "hostname", "host", "name", "fqdn", "indicator"];
 /// What headers call a column of URLs.
 const URL_HEADERS: [&str; 2] = ["url", "uri"];
+/// What MISP's export calls the columns that tell what an attribute is, in the order of [`Chosen::Misp`].
+const MISP_HEADERS: [&str; 3] = ["value", "type", "to_ids"];
 /// The most octets of a field that are kept: room for a header's name, for any name, and for the host of any URL.
 const FIELD_OCTETS_MAX: usize = 2048;
 /// The most physical lines a record may span: past it a quote was forgotten, and the rest of the file must not vanish in it (a guess).
@@ -32,10 +40,12 @@ pub(super) struct Csv {
     chosen: Chosen,
     /// The record at hand: how many of its fields have ended.
     fields: usize,
-    /// Octets of the field at hand, or of the column's once that has ended.
+    /// Octets of the field at hand, if it is of use.
     field: Vec<u8>,
-    /// Whether the column's field has ended, and whether it was short enough to be kept.
-    column: Option<bool>,
+    /// The column's fields that have ended; `None`: too long to be kept. Of MISP's export there are three.
+    columns: [Option<Option<Vec<u8>>>; 3],
+    /// Whether the record has anything but white space.
+    filled: bool,
     /// The header's fields, while they are read.
     header: Vec<Vec<u8>>,
     /// Physical lines of the record so far.
@@ -50,6 +60,8 @@ enum Chosen {
     Open,
     /// Its place, from 0, and whether it holds URLs.
     Is { place: usize, url: bool },
+    /// The places of MISP's value, type and `to_ids`.
+    Misp([usize; 3]),
     /// The header does not tell: every record is refused.
     Missing,
 }
@@ -88,7 +100,8 @@ impl LineParser for Csv {
 impl Csv {
     /// Before a record.
     fn begin(&mut self) {
-        (self.fields, self.lines, self.column) = (0, 0, None);
+        (self.fields, self.lines, self.filled) = (0, 0, false);
+        self.columns = Default::default();
         self.field.clear();
         self.header.clear();
     }
@@ -130,12 +143,8 @@ impl Csv {
 
     /// Keeps octets of the field at hand if they are of use; one too many shows that the field is too long.
     fn keep(&mut self, octets: &[u8]) {
-        let wanted = match self.chosen {
-            Chosen::Open => true,
-            Chosen::Is { place, .. } => place == self.fields,
-            Chosen::Missing => false,
-        };
-        if wanted {
+        self.filled = self.filled || !octets.trim_ascii().is_empty();
+        if self.chosen == Chosen::Open || self.slot().is_some() {
             let room = (FIELD_OCTETS_MAX + 1).saturating_sub(self.field.len());
             self.field.extend_from_slice(octets.get(..room).unwrap_or(octets));
         }
@@ -145,43 +154,102 @@ impl Csv {
     fn end_field(&mut self) {
         match self.chosen {
             Chosen::Open if self.header.len() < FIELDS_MAX => self.header.push(std::mem::take(&mut self.field)),
-            Chosen::Is { place, .. } if place == self.fields => {
-                self.column = Some(self.field.len() <= FIELD_OCTETS_MAX);
+            _ => {
+                if let Some(slot) = self.slot().and_then(|slot| self.columns.get_mut(slot)) {
+                    let field = std::mem::take(&mut self.field);
+                    *slot = Some(Some(field).filter(|field| field.len() <= FIELD_OCTETS_MAX));
+                }
+                self.field.clear();
             }
-            Chosen::Open => self.field.clear(),
-            _ => {}
         }
         self.fields = self.fields.saturating_add(1);
     }
 
+    /// Where the field at hand is kept, if it is of a column.
+    fn slot(&self) -> Option<usize> {
+        match self.chosen {
+            Chosen::Is { place, .. } => (place == self.fields).then_some(0),
+            Chosen::Misp(places) => places.iter().position(|&place| place == self.fields),
+            Chosen::Open | Chosen::Missing => None,
+        }
+    }
+
     /// Reads a whole record.
     fn record(&mut self, intake: &mut Intake<'_>) -> Bucket {
-        if self.chosen == Chosen::Open {
-            let names: Vec<Vec<u8>> = self.header.iter().map(|field| header_name(field)).collect();
-            self.chosen = choose(&names, intake.column()).unwrap_or(Chosen::Missing);
-            let Chosen::Is { place, .. } = self.chosen else { return Bucket::Refused(Reason::Column) };
-            match (self.header.get_mut(place), intake.column()) {
-                // A number says nothing of a header: what has no dot is one, any other field is the first name.
-                (Some(field), Some(Column::Number(_))) if field.contains(&b'.') => {
-                    self.field = std::mem::take(field);
-                    self.column = Some(self.field.len() <= FIELD_OCTETS_MAX);
-                }
-                (_, Some(Column::Number(_))) | (Some(_), _) => return Bucket::Header,
-                (None, _) => return Bucket::Refused(Reason::Column),
-            }
+        if !self.filled {
+            return Bucket::Comment;
         }
-        let Chosen::Is { url, .. } = self.chosen else { return Bucket::Refused(Reason::Column) };
-        let taken = match (self.column, url) {
-            (None, _) => Err(Reason::Column),
-            (Some(_), true) => {
-                let host = host(self.field.trim_ascii());
-                intake.take(host.strip_suffix(b".").unwrap_or(host), Verbs::exact(Verb::Listed))
-            }
-            (Some(false), false) => Err(Reason::NameTooLong),
-            (Some(true), false) => intake.take(bare_name(self.field.trim_ascii()), Verbs::subtree(Verb::Listed)),
+        if self.chosen == Chosen::Open
+            && let Some(bucket) = self.first(intake)
+        {
+            return bucket;
+        }
+        let taken = match self.chosen {
+            Chosen::Is { url, .. } => self.take(url, intake),
+            Chosen::Misp(_) => return self.attribute(intake).unwrap_or_else(Bucket::Refused),
+            Chosen::Open | Chosen::Missing => Err(Reason::Column),
         };
         taken.map_or_else(Bucket::Refused, |()| Bucket::Taken)
     }
+
+    /// Reads the first record: a header, unless the column was given by its number and there is a name in it.
+    fn first(&mut self, intake: &Intake<'_>) -> Option<Bucket> {
+        let names: Vec<Vec<u8>> = self.header.iter().map(|field| header_name(field)).collect();
+        self.chosen = choose(&names, intake.column()).unwrap_or(Chosen::Missing);
+        let place = match self.chosen {
+            Chosen::Is { place, .. } => place,
+            Chosen::Misp(_) => return Some(Bucket::Header),
+            Chosen::Open | Chosen::Missing => return Some(Bucket::Refused(Reason::Column)),
+        };
+        match (self.header.get_mut(place), intake.column()) {
+            // A number says nothing of a header: what has no dot is one, any other field is the first name.
+            (Some(field), Some(Column::Number(_))) if field.contains(&b'.') => {
+                let field = std::mem::take(field);
+                self.columns = [Some(Some(field).filter(|field| field.len() <= FIELD_OCTETS_MAX)), None, None];
+                None
+            }
+            (_, Some(Column::Number(_))) | (Some(_), _) => Some(Bucket::Header),
+            (None, _) => Some(Bucket::Refused(Reason::Column)),
+        }
+    }
+
+    /// Takes the column's field.
+    fn take(&self, url: bool, intake: &mut Intake<'_>) -> Result<(), Reason> {
+        let [Some(field), ..] = &self.columns else { return Err(Reason::Column) };
+        let field = match field {
+            Some(field) => field.trim_ascii(),
+            // What is too long for a URL's host is no host.
+            None => return Err(if url { Reason::Url } else { Reason::NameTooLong }),
+        };
+        let plain = if is_bracketed(field) { std::str::from_utf8(field).ok().and_then(refang) } else { None };
+        match (plain, url) {
+            (Some(plain), false) => take_refanged(&plain, intake),
+            (None, false) => intake.take(bare_name(field), Verbs::subtree(Verb::Listed)),
+            (plain, true) => {
+                let host = host(plain.as_ref().map_or(field, |plain| plain.as_bytes()));
+                intake.take(host.strip_suffix(b".").unwrap_or(host), Verbs::exact(Verb::Listed))
+            }
+        }
+    }
+
+    /// Takes an attribute of MISP's export.
+    fn attribute(&self, intake: &mut Intake<'_>) -> Result<Bucket, Reason> {
+        let text = |slot: usize| {
+            let field = self.columns.get(slot).and_then(Option::as_ref).ok_or(Reason::Column)?;
+            let field = field.as_ref().ok_or(Reason::Syntax)?;
+            std::str::from_utf8(field).map(str::trim_ascii).map_err(|_| Reason::NotUtf8)
+        };
+        let Some(kind) = misp_type(text(1)?) else { return Ok(Bucket::Header) };
+        untagged(matches!(text(2)?, "1" | "true"), intake)?;
+        let value = text(0)?;
+        take_misp(kind, refang(value).as_deref().unwrap_or(value), intake).map(|()| Bucket::Taken)
+    }
+}
+
+/// Whether a field has what only names and URLs have that were made harmless; a pass over it is all that costs of the others.
+fn is_bracketed(field: &[u8]) -> bool {
+    field.iter().any(|octet| matches!(octet, b'[' | b'(' | b'{'))
+        || field.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"hxxp"))
 }
 
 /// What separates fields: of comma, semicolon and tab what there is most of outside quotes, the comma first.
@@ -217,6 +285,9 @@ fn header_name(field: &[u8]) -> Vec<u8> {
 /// Which column of a header is meant.
 fn choose(names: &[Vec<u8>], column: Option<&Column>) -> Option<Chosen> {
     let is_one = |name: &[u8], of: &[&str]| of.iter().any(|one| one.as_bytes() == name);
+    let place_of = |wanted: &str| names.iter().position(|name| name.as_slice() == wanted.as_bytes());
+    let [value, kind, to_ids] = MISP_HEADERS.map(place_of);
+    let misp = value.zip(kind).zip(to_ids).map(|((value, kind), to_ids)| [value, kind, to_ids]);
     let is_url = |place: usize| names.get(place).is_some_and(|name| is_one(name, &URL_HEADERS));
     let place = match column {
         Some(Column::Number(number)) => Some(usize::from(number.get() - 1)),
@@ -226,7 +297,11 @@ fn choose(names: &[Vec<u8>], column: Option<&Column>) -> Option<Chosen> {
             .position(|name| is_one(name, &NAME_HEADERS))
             .or_else(|| (0..names.len()).find(|&place| is_url(place))),
     };
-    place.map(|place| Chosen::Is { place, url: is_url(place) })
+    match (misp, place) {
+        // Another column of it is that column, of every line.
+        (Some(places @ [value, ..]), place) if column.is_none() || place == Some(value) => Some(Chosen::Misp(places)),
+        (_, place) => place.map(|place| Chosen::Is { place, url: is_url(place) }),
+    }
 }
 
 /// What a column may be called to be found without being told, as text.
@@ -301,6 +376,12 @@ mod tests {
             ("# x,example.com", "comment"),
             ("x", "column"),
             ("x,", "root"),
+            (",", "comment"),
+            (" , \t", "comment"),
+            ("\"\",\" \"", "comment"),
+            ("x,g[.]listed[dot]example", "g.listed.example"),
+            ("x,hxxp://f.listed[.]example/", "=f.listed.example"),
+            ("x,hxxp://f.listed[.]example/x.exe", "url"),
             ("x,com", "tld"),
             ("x,1.2.3.4", "address"),
             ("x,http://example.com/", "url"),
@@ -369,6 +450,59 @@ mod tests {
             assert_eq!((report.comment, report.header, report.duplicate), (2, 1, 1));
             assert_eq!(report.refusals().collect::<Vec<_>>(), [(Reason::Address, 2)]);
         }
+    }
+
+    #[test]
+    fn blank_records_are_blank_wherever_they_stand() {
+        let text = format!("\n,,\ndomain,x\n{}a.example.com,\n{},", ",\n".repeat(40), "\"\",\n".repeat(40));
+        let (found, report) = read(&text, None);
+        assert_eq!(found, ["a.example.com"]);
+        assert_eq!((report.used, report.comment, report.header, report.refused_total()), (1, 83, 1, 0));
+    }
+
+    #[test]
+    fn a_misp_export_is_read_by_its_types() {
+        let header = "uuid,event_id,category,type,value,comment,to_ids,date\n";
+        let mut text = header.to_owned();
+        for (number, (kind, value, to_ids)) in [
+            ("domain", "a.listed.example", "1"),
+            ("hostname", "b.listed.example", "1"),
+            ("domain|ip", "c.listed.example|192.0.2.7", "1"),
+            ("hostname|port", "d.listed.example|8080", "true"),
+            ("url", "http://e.listed.example/", "1"),
+            ("url", "http://f.listed.example/x", "1"),
+            ("domain", "g.listed.example", "0"),
+            ("domain", "h.listed.example", ""),
+            ("ip-dst", "192.0.2.8", "1"),
+            ("ip-dst", "10.0.0.1", "1"),
+            ("sha256", "00ff", "1"),
+            ("domain", "i[.]listed.example", "1"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            text += &format!("{number},1,Network activity,{kind},{value},\"x, y\",{to_ids},20260101\n");
+        }
+        for column in [None, name("value"), number(5)] {
+            let (found, report) = read(&text, column);
+            assert_eq!(
+                found,
+                [
+                    "a.listed.example",
+                    "b.listed.example",
+                    "c.listed.example",
+                    "d.listed.example",
+                    "=e.listed.example",
+                    "i.listed.example",
+                    "Answer 192.0.2.8/32"
+                ]
+            );
+            let refused: Vec<_> = report.refusals().collect();
+            assert_eq!(refused, [(Reason::Url, 1), (Reason::NotToIds, 2), (Reason::InsideAddress, 1)]);
+            assert_eq!((report.header, report.used), (2, 7));
+        }
+        let (found, _) = read(&text.replace("g.listed", "comment"), name("comment"));
+        assert!(found.is_empty(), "another column of it is that column");
     }
 
     #[test]

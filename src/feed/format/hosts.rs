@@ -27,11 +27,28 @@ pub(in crate::feed) fn target(token: &[u8]) -> Option<Target> {
         return Some(Target::Nowhere);
     }
     let text = std::str::from_utf8(token).ok()?;
+    if is_short_nowhere(text) {
+        return Some(Target::Nowhere);
+    }
     // macOS writes its loopback also as `fe80::1%lo0` (RFC 4007 §11: what follows the percent sign names the interface).
     let (address, zone) = text.split_once('%').map_or((text, ""), |(address, zone)| (address, zone));
     let address: IpAddr = address.parse().ok()?;
     let nowhere = address.is_unspecified() || address.is_loopback() || zone.starts_with("lo");
     Some(if nowhere { Target::Nowhere } else { Target::Somewhere })
+}
+
+/// Whether text is a short or padded form of an IPv4 address of no host or of this one, as inet_aton(3) takes them: `0`, `127.1`,
+/// `000.000.000.000`. Short forms of others are not looked for: a number may be a rank.
+fn is_short_nowhere(text: &str) -> bool {
+    let parts = text.split('.');
+    let (count, digits) =
+        (parts.clone().count(), |part: &str| !part.is_empty() && part.bytes().all(|o| o.is_ascii_digit()));
+    let zero = parts.clone().all(|part| digits(part) && part.len() <= 3 && part.bytes().all(|octet| octet == b'0'));
+    let mut rest = parts.clone();
+    let loopback = rest.next() == Some("127")
+        && (2..=4).contains(&count)
+        && rest.all(|part| digits(part) && part.parse::<u8>().is_ok());
+    (zero && count <= 4) || loopback
 }
 
 impl LineParser for Hosts {
@@ -104,6 +121,15 @@ mod tests {
             ("192.0.2.7 router.example.com", "refused mapping"),
             ("0.0.0.0", "refused address"),
             ("example.com", "refused syntax"),
+            ("0 example.com", "example.com"),
+            ("127.1 example.com", "example.com"),
+            ("127.0.1 example.com", "example.com"),
+            ("000.000.000.000 example.com", "example.com"),
+            ("1 example.com", "refused syntax"),
+            ("127 example.com", "refused syntax"),
+            ("10.1 example.com", "refused syntax"),
+            ("127.256 example.com", "refused syntax"),
+            ("0.0.0.0 g[.]listed.example", "refused defanged"),
             ("0.0.0.0 javmovie.com/", "refused path"),
             ("0.0.0.0 inf", "refused single-label"),
             ("0.0.0.0 http://x.com/", "refused url"),

@@ -17,14 +17,17 @@ mod rpz;
 mod traps;
 mod trigger;
 mod unbound;
+mod v2fly;
 
 pub(super) use csv::{column_names, fields, is_header};
 pub(super) use hosts::target;
-pub(super) use trigger::{is_wide, network};
+pub(super) use plain::is_words;
+pub(super) use v2fly::is_rule;
 
 use std::io::{self, Read};
 
 use super::door::Door;
+use super::entry::bare_name;
 use super::intake::{Bucket, Intake};
 use super::lines::{Line, Lines};
 use super::{Format, Reason, Report, Terms};
@@ -51,11 +54,13 @@ pub enum TextFormat {
     Dnscrypt,
     /// A column of a CSV file.
     Csv,
+    /// A list of v2fly's domain-list-community.
+    V2fly,
 }
 
 impl TextFormat {
     /// Every text format.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Hosts,
         Self::Plain,
         Self::Adblock,
@@ -65,6 +70,7 @@ impl TextFormat {
         Self::Bind,
         Self::Dnscrypt,
         Self::Csv,
+        Self::V2fly,
     ];
 
     /// The same as a setting.
@@ -80,6 +86,7 @@ impl TextFormat {
             Self::Bind => Format::Bind,
             Self::Dnscrypt => Format::Dnscrypt,
             Self::Csv => Format::Csv,
+            Self::V2fly => Format::V2fly,
         }
     }
 }
@@ -117,6 +124,7 @@ pub fn read_text<R: Read>(source: R, format: TextFormat, terms: &Terms) -> io::R
         TextFormat::Bind => drive(source, bind::Bind::default(), intake),
         TextFormat::Dnscrypt => drive(source, dnscrypt::Dnscrypt, intake),
         TextFormat::Csv => drive(source, csv::Csv::default(), intake),
+        TextFormat::V2fly => drive(source, v2fly::V2fly, intake),
     }
 }
 
@@ -138,10 +146,11 @@ fn drive<R: Read>(source: R, mut parser: impl LineParser, mut intake: Intake<'_>
     Ok(parser.settle(sorted, report, door))
 }
 
-/// A name that may be led by `.` or `*.` (in one-name-a-line formats both mean the name and below) and end in a dot, without either.
-pub(super) fn bare_name(text: &[u8]) -> &[u8] {
-    let text = text.strip_prefix(b"*.").or_else(|| text.strip_prefix(b".")).unwrap_or(text);
-    text.strip_suffix(b".").unwrap_or(text)
+/// A line without the comment behind white space that `#`, `;`, `!` or `//` begins: none of them begins a name.
+pub(super) fn without_comment(text: &[u8]) -> &[u8] {
+    let mut spaces = text.iter().enumerate().filter(|(_, octet)| octet.is_ascii_whitespace());
+    let begins = |at: usize| matches!(text.get(at + 1..), Some([b'#' | b';' | b'!', ..] | [b'/', b'/', ..]));
+    spaces.find(|&(at, _)| begins(at)).and_then(|(at, _)| text.get(..at)).unwrap_or(text)
 }
 
 #[cfg(test)]

@@ -19,13 +19,36 @@ const RULES_MAX: usize = 1 << 20;
 /// The most rules with holes: each entry below them is held against all of them (14 in 224 lists).
 const HOLED_RULES_MAX: usize = 1024;
 
+/// What of a name a rule matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Scope {
+    /// The name itself.
+    at: bool,
+    /// What is below it.
+    below: bool,
+}
+
+impl Scope {
+    /// The name alone.
+    pub(super) const EXACT: Self = Self { at: true, below: false };
+    /// What is below it alone.
+    pub(super) const BELOW: Self = Self { at: false, below: true };
+    /// Both.
+    pub(super) const SUBTREE: Self = Self { at: true, below: true };
+
+    /// That of a plain block.
+    const fn of(verbs: Verbs) -> Self {
+        Self { at: verbs.at.is_some(), below: verbs.below.is_some() }
+    }
+}
+
 /// A rule that is not a plain block, or one to disable.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rule {
     /// The name's key.
     pub(super) key: Box<[u8]>,
-    /// Whether it matches the name itself too, not only what is below.
-    pub(super) at: bool,
+    /// What of the name it matches.
+    pub(super) scope: Scope,
     /// `@@`.
     pub(super) exception: bool,
     /// `$important`.
@@ -76,16 +99,14 @@ pub(super) struct Overrules {
 struct Point {
     /// Rules of this name, by number.
     rules: Vec<usize>,
-    /// Whether a rule of it is disabled that matches the name too.
+    /// Whether a rule of it is disabled that matches the name.
     touched_at: bool,
-    /// Whether any rule of it is disabled.
-    touched: bool,
+    /// Whether one is that matches what is below.
+    touched_below: bool,
     /// Rules that have a hole here, by number, ascending.
     holes: Vec<usize>,
-    /// Whether a plain block of the name and below is disabled.
-    plain_off: bool,
-    /// Whether a plain block of what is below alone is.
-    below_off: bool,
+    /// What plain blocks are disabled, by their scopes.
+    off: Vec<Scope>,
 }
 
 /// The rules that match a name.
@@ -180,8 +201,8 @@ impl Overrules {
         for (number, rule) in self.rules.iter().enumerate() {
             let point = points.entry(&rule.key).or_default();
             if self.disabled.binary_search(rule).is_ok() {
-                point.touched = true;
-                point.touched_at |= rule.at;
+                point.touched_at |= rule.scope.at;
+                point.touched_below |= rule.scope.below;
                 continue;
             }
             point.rules.push(number);
@@ -190,9 +211,7 @@ impl Overrules {
             }
         }
         for rule in self.disabled.iter().filter(|rule| rule.is_plain()) {
-            let point = points.entry(&rule.key).or_default();
-            point.plain_off |= rule.at;
-            point.below_off |= !rule.at;
+            points.entry(&rule.key).or_default().off.push(rule.scope);
         }
         points
     }
@@ -202,20 +221,23 @@ impl Overrules {
         let none = Point::default();
         let point = point.unwrap_or(&none);
         let (mut at, mut below) = (inherited.clone(), inherited);
-        let (mut says_at, mut says_below) = (point.touched_at, point.touched || block.is_some());
-        if let Some(verbs) = block {
-            says_at |= verbs.at.is_some();
-            let off = if verbs.at.is_some() { point.plain_off } else { point.below_off };
-            at.ranks |= if verbs.at.is_some() && !off { BLOCK } else { 0 };
-            below.ranks |= if off { 0 } else { BLOCK };
+        let (mut says_at, mut says_below) = (point.touched_at, point.touched_below);
+        if let Some(scope) = block.map(Scope::of) {
+            says_at |= scope.at;
+            says_below |= scope.below;
+            let rank = if point.off.contains(&scope) { 0 } else { BLOCK };
+            at.ranks |= if scope.at { rank } else { 0 };
+            below.ranks |= if scope.below { rank } else { 0 };
         }
         for (&number, rule) in point.rules.iter().filter_map(|number| Some((number, self.rules.get(*number)?))) {
-            if rule.at {
+            if rule.scope.at {
                 at.add(number, rule);
             }
-            below.add(number, rule);
-            says_at |= rule.at;
-            says_below = true;
+            if rule.scope.below {
+                below.add(number, rule);
+            }
+            says_at |= rule.scope.at;
+            says_below |= rule.scope.below;
         }
         for (state, says) in [(&mut at, &mut says_at), (&mut below, &mut says_below)] {
             let before = self.verdict(state);
@@ -275,6 +297,15 @@ mod tests {
             (&["||a.test^", "@@||*.a.test^"], &["=a.test *. Cancel"]),
             (&["||*.a.test^$important", "@@||a.test^"], &["=a.test Cancel *."]),
             (&["0.0.0.0 a.test b.test", "@@||a.test^"], &["a.test Cancel", "b.test"]),
+            // A rule of a host alone says nothing of what is below.
+            (&["||a.test^", "@@|b.a.test|"], &["a.test", "=b.a.test Cancel"]),
+            (&["||a.test^", "@@|a.test^"], &["=a.test Cancel *."]),
+            (&["|a.test^", "@@||a.test^"], &["a.test Cancel"]),
+            (&["|a.test|$important", "@@||a.test^"], &["=a.test *. Cancel"]),
+            (&["|a.test^", "||b.a.test^"], &["=a.test", "b.a.test"]),
+            (&["|a.test^", "|a.test^$badfilter"], &["=a.test Cancel"]),
+            (&["|a.test^", "||a.test^$badfilter"], &["=a.test"]),
+            (&["||a.test^", "|a.test^$badfilter"], &["a.test"]),
             // One that is disabled says nothing, and no other is.
             (&["||a.test^", "||a.test^$badfilter"], &["a.test Cancel"]),
             (&["||a.test^$badfilter", "||b.test^"], &["b.test"]),

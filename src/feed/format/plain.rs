@@ -1,32 +1,82 @@
 //! One name a line, or many with commas between: `name`, `.name` and `*.name` are the name and everything below, `=name` the name alone.
 //!
-//! Comments are whole lines led by `#`, `;` or `!`, and what follows a space and `#`. A `#` without a space is no comment:
-//! `name##selector` is an adblock rule that must not sink `name`, nor may `name,name##selector`. Costs one pass more than the name's own;
-//! of a line with commas, two.
+//! Comments are whole lines led by `#`, `;`, `!` or `//`, what follows one of these behind white space, and words behind `name#`. Nothing else
+//! behind a `#` is a comment: `name##selector` is an adblock rule that must not sink `name`, nor may `name,name##selector`. What people write
+//! so that nobody follows it (`name[.]example`, `hxxp://name.example/`) is read as what it was: a name, or of a URL that is nothing but a
+//! host that host alone. A URL that anybody may follow is refused: it may as well be where the list comes from. Costs one pass more than the
+//! name's own; of a line with commas, two.
 
-use super::{Bucket, LineParser, Reason, bare_name};
+use super::{Bucket, LineParser, Reason, bare_name, without_comment};
+use crate::feed::indicator::take_refanged;
 use crate::feed::intake::Intake;
+use crate::feed::refang::refang;
 use crate::index::{Verb, Verbs};
 
 /// The plain format.
 pub(super) struct Plain;
 
+/// What a name ends at: white space, the comma, and what begins a comment or is in no name.
+const ENDS: [bool; 256] = {
+    let (octets, mut table, mut at) = (*b"\t\n\x0c\r ,#[({:", [false; 256], 0);
+    while at < octets.len() {
+        #[expect(clippy::indexing_slicing, reason = "an octet is always under 256, and this runs at compile time")]
+        {
+            table[octets[at] as usize] = true;
+        }
+        at += 1;
+    }
+    table
+};
+
 impl LineParser for Plain {
     fn line(&mut self, text: &[u8], intake: &mut Intake<'_>) -> Bucket {
         let text = text.trim_ascii();
-        if let [] | [b'#' | b';' | b'!', ..] = text {
+        if let [] | [b'#' | b';' | b'!', ..] | [b'/', b'/', ..] = text {
             return Bucket::Comment;
         }
-        // One test an octet: white space and the comma are all below 64.
-        let ends = |octet: &u8| matches!(octet, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ' | b',');
+        let ends = |octet: &u8| ENDS.get(usize::from(*octet)).copied().unwrap_or_default();
         let end = text.iter().position(ends).unwrap_or(text.len());
         let (name, rest) = text.split_at_checked(end).unwrap_or((text, &[]));
-        match rest.trim_ascii_start() {
-            [] | [b'#', ..] => take(name, intake).map_or_else(Bucket::Refused, |()| Bucket::Taken),
-            [b',', ..] => comma_list(text, intake),
-            _ => Bucket::Refused(Reason::Syntax),
-        }
+        let read = match rest {
+            [] => take(name, intake),
+            [b'#', comment @ ..] if is_words(comment) => take(name, intake),
+            [b'#' | b'[' | b'(' | b'{' | b':', ..] => return unusual(text, intake),
+            _ => match without_comment(rest) {
+                [] => take(name, intake),
+                // The comma may stand behind white space.
+                rest if rest.trim_ascii_start().starts_with(b",") => return comma_list(text, intake),
+                _ => return unusual(text, intake),
+            },
+        };
+        read.map_or_else(Bucket::Refused, |()| Bucket::Taken)
     }
+}
+
+/// Whether what stands behind `name#` is words, and no rule about a page's elements.
+pub(in crate::feed) fn is_words(comment: &[u8]) -> bool {
+    !comment.iter().any(|octet| b"#()[]{}<>*^$|@%~\\".contains(octet))
+}
+
+/// Reads a line that is not plainly a name: one that was made harmless, or one to be refused.
+#[cold]
+fn unusual(text: &[u8], intake: &mut Intake<'_>) -> Bucket {
+    let text = without_comment(text).trim_ascii_end();
+    if let Some(plain) = std::str::from_utf8(text).ok().and_then(refang) {
+        return if plain.contains(',') { comma_list(plain.as_bytes(), intake) } else { refanged(&plain, intake) };
+    }
+    match text {
+        _ if text.iter().any(u8::is_ascii_whitespace) => Bucket::Refused(Reason::Syntax),
+        _ if text.contains(&b',') => comma_list(text, intake),
+        _ => take(text, intake).map_or_else(Bucket::Refused, |()| Bucket::Taken),
+    }
+}
+
+/// Takes what was made harmless.
+fn refanged(plain: &str, intake: &mut Intake<'_>) -> Bucket {
+    if plain.bytes().any(|octet| octet.is_ascii_whitespace()) {
+        return Bucket::Refused(Reason::Syntax);
+    }
+    take_refanged(plain, intake).map_or_else(Bucket::Refused, |()| Bucket::Taken)
 }
 
 /// Takes one name.
@@ -39,8 +89,7 @@ fn take(name: &[u8], intake: &mut Intake<'_>) -> Result<(), Reason> {
 
 /// Reads a line of names with commas between.
 fn comma_list(text: &[u8], intake: &mut Intake<'_>) -> Bucket {
-    let comment = text.windows(2).position(|pair| matches!(pair, [b' ' | b'\t', b'#']));
-    let text = comment.and_then(|at| text.get(..at)).unwrap_or(text);
+    let text = without_comment(text);
     if text.iter().any(|octet| b"#$|^\"'()[]{}<>;?&!@\\".contains(octet)) {
         return Bucket::Refused(Reason::Character);
     }
@@ -69,6 +118,7 @@ mod tests {
             ("# Title: x.com", "comment"),
             ("; x.com", "comment"),
             ("! x.com", "comment"),
+            ("// x.com", "comment"),
             ("example.com", "example.com"),
             ("  Example.COM.\t", "example.com"),
             ("=example.com", "=example.com"),
@@ -78,6 +128,25 @@ mod tests {
             ("178linux.com # seen", "178linux.com"),
             ("178linux.com\t#seen", "178linux.com"),
             ("disçordapp.com", "xn--disordapp-s3a.com"),
+            ("example.com ; why", "example.com"),
+            ("example.com\t! why", "example.com"),
+            ("example.com // why", "example.com"),
+            ("example.com#why", "example.com"),
+            ("example.com#seen on 2026-01-01, twice", "example.com"),
+            ("example.com#", "example.com"),
+            ("example.com#div(ad)", "refused character"),
+            ("example.com#why#not", "refused character"),
+            ("g[.]listed[dot]example", "g.listed.example"),
+            ("G(.)listed{DOT}example ; why", "g.listed.example"),
+            ("=g[.]listed[.]example", "=g.listed.example"),
+            ("a[.]example,b[.]example", "a.example b.example"),
+            ("hxxp://f.listed[.]example", "=f.listed.example"),
+            ("hXXps[:]//f[.]listed[.]example/", "=f.listed.example"),
+            ("http[://]f.listed.example # seen", "=f.listed.example"),
+            ("hxxp://f.listed[.]example/x.exe", "refused url"),
+            ("hxxp://192[.]0[.]2[.]7/", "refused address"),
+            ("192[.]0[.]2[.]7", "refused address"),
+            ("g[.]listed[at]example", "refused character"),
             ("example.com,example.org", "example.com example.org"),
             ("example.com, =example.org ,*.example.net,", "example.com example.net =example.org"),
             ("example.com,example.org # two", "example.com example.org"),

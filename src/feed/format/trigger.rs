@@ -7,16 +7,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Reason;
+use crate::feed::entry::network;
 use crate::index::{Network, Side};
 
 /// The last labels of triggers other than QNAME start with this (draft §4), and so do the targets of special actions (draft §3).
 const SPECIAL_PREFIX: &[u8] = b"rpz-";
 /// What stands for an IPv6 address's longest run of zeroes.
 const ZEROES: &[u8] = b"zz";
-/// The shortest IPv4 network of a feed that is not trusted for more: the largest blocks that one holder ever had.
-const IPV4_LENGTH_MIN: u8 = 8;
-/// The same of IPv6: a provider has a /32 and the largest hold a /19 (RFC 7020 registries), so this is never one holder's.
-const IPV6_LENGTH_MIN: u8 = 16;
 
 /// What an owner asks to be compared with.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,25 +50,6 @@ pub(super) fn read(owner: &[u8], trust_wide: bool) -> Result<Trigger<'_>, Reason
     };
     let (address, prefix_len) = address(front).ok_or(Reason::Network)?;
     network(address, prefix_len, trust_wide).map(|network| Trigger::Network(side, network))
-}
-
-/// The network of `prefix_len` bits that begins at `address`; IPv6 that is IPv4-mapped is none. `trust_wide` as of [`read`].
-///
-/// # Errors
-/// [`Reason::Network`], [`Reason::WideNetwork`].
-pub(in crate::feed) fn network(address: IpAddr, prefix_len: u8, trust_wide: bool) -> Result<Network, Reason> {
-    let network =
-        Network::of(address, prefix_len).filter(|_| address == address.to_canonical()).ok_or(Reason::Network)?;
-    if is_wide(network) && !trust_wide { Err(Reason::WideNetwork) } else { Ok(network) }
-}
-
-/// Whether a network is more than any one holder's.
-pub(in crate::feed) fn is_wide(network: Network) -> bool {
-    match Ipv6Addr::from_bits(network.first()).to_ipv4_mapped() {
-        // As IPv4-mapped it is 96 bits longer; one that is shorter holds all of IPv4.
-        Some(_) => network.prefix_len() < 96 + IPV4_LENGTH_MIN,
-        None => network.prefix_len() < IPV6_LENGTH_MIN,
-    }
 }
 
 /// The address and the prefix length that labels stand for, last part first; `None` unless that is the one way to write them.

@@ -6,11 +6,11 @@
 
 use serde::de::{MapAccess, SeqAccess};
 
+use super::super::indicator::{misp_type, take_misp};
 use super::super::intake::{Bucket, Intake};
+use super::Reason;
 use super::markings::{MARKINGS_MAX, Marks, tlp};
-use super::pattern::Kind;
 use super::value::{Field, Opening, Sink, item_into, skip, value_into};
-use super::{Reason, take};
 
 /// What the tag `misp:confidence-level` says, by the taxonomy's numbers.
 const CONFIDENCE: [(&str, i64); 6] = [
@@ -226,16 +226,7 @@ impl<'t> Attribute<'t> {
     /// Takes what it says, and tells where it falls.
     fn take(&self, event: Marks, intake: &mut Intake<'_>) -> Result<Bucket, Reason> {
         let named = self.kind.text()?.filter(|_| self.is_object).ok_or(Reason::Syntax)?;
-        let (kind, paired) = match named {
-            "domain" | "hostname" => (Kind::Name, false),
-            // Of `domain|ip` the name: the address is where it led once, and may be anyone's.
-            "domain|ip" | "hostname|port" => (Kind::Name, true),
-            "url" => (Kind::Url, false),
-            "ip-dst" => (Kind::Address, false),
-            "ip-dst|port" => (Kind::Address, true),
-            // `ip-src` is where something comes from, which nobody looks up.
-            _ => return Ok(Bucket::Header),
-        };
+        let Some(kind) = misp_type(named) else { return Ok(Bucket::Header) };
         if self.deleted.flag()? == Some(true) {
             return Err(Reason::Revoked);
         }
@@ -244,8 +235,7 @@ impl<'t> Attribute<'t> {
         }
         event.and(self.marks).judge(intake.indicators())?;
         let value = self.value.text()?.ok_or(Reason::Syntax)?;
-        let value = value.split_once('|').filter(|_| paired).map_or(value, |(value, _)| value);
-        take::take(kind, value, None, intake).map(|()| Bucket::Taken)
+        take_misp(kind, value, intake).map(|()| Bucket::Taken)
     }
 }
 

@@ -11,7 +11,6 @@ mod moment;
 mod pattern;
 mod scan;
 mod stix;
-mod take;
 #[cfg(test)]
 mod tests;
 mod value;

@@ -1,7 +1,6 @@
 //! Points in time as STIX writes them (STIX 2.1 §2.16, RFC 3339 §5.6).
 
-/// Microseconds of a second.
-pub(super) const MICROS_PER_SEC: u64 = 1_000_000;
+pub(super) use super::super::indicator::MICROS_PER_SEC;
 
 /// Microseconds since 1970, what is finer left out and what is earlier taken as 0; `None` if `text` is no RFC 3339 date and time.
 pub(super) fn micros_since_1970(text: &str) -> Option<u64> {

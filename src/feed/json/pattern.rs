@@ -8,19 +8,10 @@
 
 use std::borrow::Cow;
 
+use super::super::indicator::Kind;
+
 /// How deep parentheses may lie inside one another (a guess; published patterns have two).
 const NESTING_MAX: usize = 32;
-
-/// What is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A domain name.
-    Name,
-    /// A URL.
-    Url,
-    /// An address or a network.
-    Address,
-}
 
 /// What a pattern says.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -6,11 +6,12 @@
 
 use serde::de::{MapAccess, SeqAccess};
 
+use super::super::indicator;
 use super::super::intake::{Bucket, Intake};
 use super::markings::{Definition, Markings, Marks, Refs, RefsOf};
 use super::moment::{MICROS_PER_SEC, micros_since_1970};
 use super::value::{Field, Opening, Sink, item_into, skip, value_into};
-use super::{Reason, pattern, take};
+use super::{Reason, pattern};
 
 /// One object, as far as it is of use.
 struct Object<'r, 't> {
@@ -219,7 +220,7 @@ impl Take<'_, '_> {
         let pattern = pattern::read(text).ok_or(Reason::Syntax)?;
         let mut fell = Err(if pattern.left_out > 0 { Reason::Pattern } else { Reason::Observable });
         for (place, (kind, value)) in pattern.enough.into_iter().enumerate() {
-            let taken = take::take(kind, &value, until, self.intake).map(|()| Bucket::Taken);
+            let taken = indicator::take(kind, &value, until, self.intake).map(|()| Bucket::Taken);
             if place == 0 || fell.is_err() && taken.is_ok() {
                 fell = taken;
             }

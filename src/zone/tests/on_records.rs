@@ -120,7 +120,7 @@ fn whatever_record_loads_is_answered_and_reads_back() {
         std::fs::write(&file, format!("$TTL 300\n{soa}{owner} {kind} {data}\n")).unwrap();
         let config = Config {
             zones: vec![ZoneConfig { apex: name("r.example"), file }],
-            special_names: false,
+            special_names: SpecialConfig { enabled: false, ..Config::default().special_names },
             ..Config::default()
         };
         let Ok(zones) = Zones::build(&config) else { continue };

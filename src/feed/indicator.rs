@@ -1,13 +1,78 @@
-//! One indicator's value into an entry: a name, a URL's host, an address. The same for every JSON format.
+//! One indicator's value into an entry: a name, a URL's host, an address. The same for every format of indicators, and for what people write
+//! so that nobody follows it by mistake: `hxxp://name[.]example`.
 
 use std::net::IpAddr;
 
-use super::super::format::{bare_name, network};
-use super::super::intake::{Intake, Says};
 use super::Reason;
-use super::moment::MICROS_PER_SEC;
-use super::pattern::Kind;
+use super::entry::{bare_name, network};
+use super::intake::{Intake, Says};
 use crate::index::{Network, Side, Until, Verb, Verbs};
+
+/// Microseconds in a second.
+pub(super) const MICROS_PER_SEC: u64 = 1_000_000;
+
+/// What an indicator is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A domain name.
+    Name,
+    /// A URL.
+    Url,
+    /// An address or a network.
+    Address,
+}
+
+/// What a MISP attribute of this type is of, and whether its value is two with `|` between; `None` if of nothing that is looked up.
+pub(super) fn misp_type(named: &str) -> Option<(Kind, bool)> {
+    match named {
+        "domain" | "hostname" => Some((Kind::Name, false)),
+        "domain|ip" | "hostname|port" => Some((Kind::Name, true)),
+        "url" => Some((Kind::Url, false)),
+        "ip-dst" => Some((Kind::Address, false)),
+        "ip-dst|port" => Some((Kind::Address, true)),
+        // `ip-src` is where something comes from, which nobody looks up.
+        _ => None,
+    }
+}
+
+/// Takes the value of a MISP attribute that is for detection.
+///
+/// # Errors
+/// Why it is refused.
+pub(super) fn take_misp((kind, paired): (Kind, bool), value: &str, intake: &mut Intake<'_>) -> Result<(), Reason> {
+    // Of `domain|ip` the name: the address is where it led once, and may be anyone's.
+    let value = value.split_once('|').filter(|_| paired).map_or(value, |(value, _)| value);
+    take(kind, value, None, intake)
+}
+
+/// What the operator asks of an attribute that has no tags.
+///
+/// # Errors
+/// [`Reason::NotToIds`], [`Reason::Confidence`], [`Reason::Marking`].
+pub(super) fn untagged(to_ids: bool, intake: &Intake<'_>) -> Result<(), Reason> {
+    let asked = intake.indicators();
+    match () {
+        () if !to_ids => Err(Reason::NotToIds),
+        () if asked.confidence_min > 0 => Err(Reason::Confidence),
+        () if asked.marking.is_some() => Err(Reason::Marking),
+        () => Ok(()),
+    }
+}
+
+/// Takes what [`refang`](super::refang::refang) read: the host of a URL that is nothing else, a name and all below it, or behind `=` the name alone.
+///
+/// # Errors
+/// Why it is refused.
+pub(super) fn take_refanged(plain: &str, intake: &mut Intake<'_>) -> Result<(), Reason> {
+    match plain.strip_prefix('=') {
+        _ if plain.contains("://") => match host_of(plain) {
+            (host, true) => intake.take(bare_name(host.as_bytes()), Verbs::exact(Verb::Listed)),
+            _ => Err(Reason::Url),
+        },
+        Some(exact) => intake.take(bare_name(exact.as_bytes()), Verbs::exact(Verb::Listed)),
+        None => intake.take(bare_name(plain.as_bytes()), Verbs::subtree(Verb::Listed)),
+    }
+}
 
 /// Takes an indicator's value, which counts until `until`, in microseconds since 1970.
 ///
