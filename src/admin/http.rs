@@ -335,7 +335,7 @@ mod tests {
         with_server(Limits { connections: HTTP_CONNECTIONS_MAX, ..PATIENT }, |address, _| {
             let half = |place: usize| {
                 let mut silent = std::net::TcpStream::connect(address).unwrap();
-                silent.write_all(if place % 2 == 0 { b"" } else { b"GET /readyz HTTP/1.1\r\n" }).unwrap();
+                silent.write_all(if place.is_multiple_of(2) { b"" } else { b"GET /readyz HTTP/1.1\r\n" }).unwrap();
                 silent
             };
             let mut silent: Vec<_> = (0..HTTP_CONNECTIONS_MAX * 2).map(half).collect();
