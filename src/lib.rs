@@ -63,8 +63,8 @@
 //! * Networks of RPZ (`index::Network`) stand beside the map in tables sorted by length, not in a trie: a look-up is a binary search for each
 //!   length that occurs, and most indexes have none at all. Local data are distinct sets that many entries share; a verb has a set's number.
 //! * Zone files and RDATA as text are read by `wire`, for `zone` and for RPZ's local data alike. hickory-proto 0.26.3 has no quotes within
-//!   parentheses, reads `\DDD` as octal or worse, completes no target of SVCB, panics on an empty value in a service parameter's list, and
-//!   takes what it cannot write. It is asked for base64 and service parameters alone, and what comes of any text is held against its type.
+//!   parentheses, reads `\DDD` as octal or worse, completes no target of SVCB, and takes what it cannot write. It is asked for base64 and
+//!   service parameters alone, and what comes of any text is held against its type.
 //! * The artifact carries a CRC-32 of the whole file beside the FST's own checksum; opening verifies both.
 //! * Not one map but two: the feeds of over 65,536 entries share one, the small ones another, so that a name added to a small feed beside ten
 //!   million others costs a build of kilobytes. A query looks at both filters; with small feeds alone, or none, there is one.

@@ -2,8 +2,8 @@
 //!
 //! A table says what each type's RDATA is made of; its text is read part by part, and octets are held against it, however they came. Base64
 //! and service parameters go through hickory-proto's parser, one record at a time, and what it makes of them is emitted, read back and
-//! compared. Nothing with a backslash goes there, which it reads as no RFC has it (`\DDD`), and no parameter with an empty value, on which it
-//! panics. Nothing here says what was in a text that cannot be read.
+//! compared. Nothing with a backslash goes there, which it reads as no RFC has it (`\DDD`), and no parameter with an empty value, which it
+//! takes. Nothing here says what was in a text that cannot be read.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -253,8 +253,7 @@ fn unescape(text: &[u8]) -> Option<(u8, &[u8])> {
     }
 }
 
-/// Whether a service parameter is of a key and of values in which hickory-proto finds what it expects: it panics on an empty one in a list
-/// and on a lone quote.
+/// Whether a service parameter is of a key and of values in which hickory-proto finds what it expects: none is empty, or has a quote.
 fn is_plain_param(param: &[u8]) -> bool {
     let plain =
         |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b':' | b'-' | b'_' | b'/' | b'+' | b'=');
