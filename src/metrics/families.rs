@@ -11,8 +11,8 @@ use prometheus::proto::{
 
 use super::expose::{FeedFigures, Gauges, LiveFigures, Process};
 use super::{
-    ACTIONS, AccountKind, AccountShard, LATENCY_BOUNDS_SECS, Limit, Outcome, ProxyRefused, RCODES, RULES, Shard, Transport,
-    UPSTREAMS_MAX, UpstreamShard,
+    ACTIONS, AccountKind, AccountShard, LATENCY_BOUNDS_SECS, Limit, Outcome, ProxyRefused, RCODES, RULES, Shard,
+    Transport, UPSTREAMS_MAX, UpstreamShard,
 };
 
 /// What one scrape reads.

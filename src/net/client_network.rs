@@ -12,6 +12,13 @@ impl ClientNetwork {
     /// Octets of an IPv6 address that count.
     const SIX_OCTETS: usize = 7;
 
+    /// Its number among all networks of both families: to be counted by, never to be shown.
+    #[inline]
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
     /// The network of `address`; an IPv4-mapped one counts as IPv4.
     #[inline]
     #[must_use]
