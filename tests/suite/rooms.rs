@@ -25,7 +25,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
 ];
 
 /// Rooms and files without a clock, a socket, randomness of their own, waiting or logging.
-const PURE: [&str; 13] = [
+const PURE: [&str; 14] = [
     "name/",
     "net/",
     "wire/",
