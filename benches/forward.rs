@@ -14,9 +14,9 @@ use criterion::{Criterion, criterion_group, criterion_main};
 
 /// A forwarder of one upstream, and the keys it is asked for.
 struct Scene {
-    forward: Forward<u32>,
+    forward: Forward<()>,
     keys: Vec<Key>,
-    effects: Vec<Effect<u32>>,
+    effects: Vec<Effect<()>>,
     now_ms: u64,
     asked: usize,
 }
@@ -26,11 +26,16 @@ impl Scene {
         let seed = Seed::new([1, 2]);
         let key = |packet: Vec<u8>| Key::of(&Query::read(Header::read(&packet).unwrap(), &packet).unwrap(), 0, &seed);
         let servers = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 53))];
-        let forward = Forward::new(Config { servers, ..Config::default() }, CacheConfig::default(), 64, names::rng(4));
+        let forward = Forward::new(
+            Config { servers, waiting_per_client_max: usize::MAX, ..Config::default() },
+            CacheConfig::default(),
+            64,
+            names::rng(4),
+        );
         let keys = names::unlisted(in_flight + 1024).iter().map(|name| key(names::query(name))).collect();
         let mut scene = Self { forward, keys, effects: Vec::new(), now_ms: 1_000_000, asked: 0 };
         for number in 0..in_flight {
-            scene.forward.on_query(scene.keys[number].clone(), 0, 1_000_000, &mut scene.effects).unwrap();
+            scene.forward.on_query(scene.keys[number].clone(), (), 1_000_000, &mut scene.effects).unwrap();
         }
         scene.effects.clear();
         scene.keys.drain(..in_flight);
@@ -41,7 +46,7 @@ impl Scene {
     fn round(&mut self) -> usize {
         let key = self.keys[self.asked % self.keys.len()].clone();
         self.asked += 1;
-        self.forward.on_query(key, 1, self.now_ms, &mut self.effects).unwrap();
+        self.forward.on_query(key, (), self.now_ms, &mut self.effects).unwrap();
         let mut waited = 0;
         while let Some(effect) = self.effects.pop() {
             match effect {

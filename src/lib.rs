@@ -32,6 +32,7 @@
 //! |---|---|---|
 //! | [`sys`] | the only room with `unsafe`: recvmmsg, sendmmsg, socket options, limits | – |
 //! | [`name`] | a domain name, and `NameKey`, its lookup form | – |
+//! | [`net`] | what an address is: what a client is counted by | – |
 //! | [`metrics`] | every metric's name, help and labels | – |
 //! | [`wire`] | messages: read a query, walk a reply, write an answer, EDNS and EDE; zone files and RDATA as text | name |
 //! | [`index`] | the FST of indicators: build, verify, look up, the artifact | name, sys |
@@ -40,7 +41,7 @@
 //! | [`cache`] | replies kept as wire octets, bounded in octets | name, wire |
 //! | [`forward`] | the forwarding state machine; time, randomness and octets in, actions out | name, wire, policy, cache |
 //! | [`feed`] | sources, formats, gate, schedule, watch, the generations on disk | name, wire, index, policy, metrics |
-//! | [`server`] | sockets, workers, limits; the ladder | name, wire, policy, zone, cache, forward, metrics, sys |
+//! | [`server`] | sockets, workers, limits; the ladder | name, net, wire, policy, zone, cache, forward, metrics, sys |
 //! | [`admin`] | two doors: HTTP, read-only aggregates; a Unix socket | metrics, policy, feed |
 //! | [`config`] | the only door for TOML | every room's `Config` |
 //! | [`app`] | assembly: start order, reload, drain | all but cli |
@@ -122,6 +123,7 @@ pub mod forward;
 pub mod index;
 pub mod metrics;
 pub mod name;
+pub mod net;
 pub mod policy;
 pub mod server;
 pub mod sys;

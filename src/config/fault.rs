@@ -99,6 +99,12 @@ pub enum Problem {
         /// The group, or `[upstream]`.
         group: String,
     },
+    /// A key that once was.
+    #[error("expected a known key, got one that is no more; there is {by}")]
+    Replaced {
+        /// What there is in its place.
+        by: &'static str,
+    },
     /// No such key.
     #[error("expected a known key, got {got}{}", .suggestion.map(|key| format!("; did you mean {key}?")).unwrap_or_default())]
     Unknown {

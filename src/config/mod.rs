@@ -297,8 +297,16 @@ pub fn restart_keys(old: &Settings, new: &Settings) -> Vec<&'static str> {
         drain_secs,
         log_format,
     } = &old.server;
-    let forward::Config { servers, groups, timeout_ms, budget_ms, in_flight_max, waiters_max, randomize_case } =
-        &old.upstream;
+    let forward::Config {
+        servers,
+        groups,
+        timeout_ms,
+        budget_ms,
+        in_flight_max,
+        waiting_max_mb,
+        waiting_per_client_max,
+        randomize_case,
+    } = &old.upstream;
     let cache::Config { size_mb, ttl_min_secs, ttl_max_secs, negative_ttl_max_secs } = &old.cache;
     let admin::Config { http, socket } = &old.admin;
     let feed::StoreConfig { directory, generations, start } = &old.state;
@@ -320,7 +328,8 @@ pub fn restart_keys(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("upstream.timeout-ms", *timeout_ms == new.upstream.timeout_ms),
         ("upstream.budget-ms", *budget_ms == new.upstream.budget_ms),
         ("upstream.in-flight-max", *in_flight_max == new.upstream.in_flight_max),
-        ("upstream.waiters-max", *waiters_max == new.upstream.waiters_max),
+        ("upstream.waiting-max-mb", *waiting_max_mb == new.upstream.waiting_max_mb),
+        ("upstream.waiting-per-client-max", *waiting_per_client_max == new.upstream.waiting_per_client_max),
         ("upstream.randomize-case", *randomize_case == new.upstream.randomize_case),
         ("cache.size-mb", *size_mb == new.cache.size_mb),
         ("cache.ttl-min-secs", *ttl_min_secs == new.cache.ttl_min_secs),

@@ -288,6 +288,14 @@ impl<'d, 't> Section<'d, 't> {
         self.document.fault(&self.span, dotted(&self.path, key), problem);
     }
 
+    /// Notes a key that once was and is no more, with what there is in its place.
+    pub(super) fn replaced(&mut self, key: &str, by: &'static str) {
+        if let Some((key, _)) = self.table.remove_entry(key) {
+            let dotted = dotted(&self.path, key.get_ref());
+            self.document.fault(&key.span(), dotted, Problem::Replaced { by });
+        }
+    }
+
     /// Whether the key is there and not taken yet.
     pub(super) fn has(&self, key: &'static str) -> bool {
         self.table.contains_key(key)

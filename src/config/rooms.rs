@@ -554,6 +554,7 @@ mod tests {
             ("workers = 1", 1, "workers", "expected a known key, got workers"),
             (&format!("{FEED}may_allow = true"), 4, "feed[0].may_allow", "did you mean may-allow?"),
             (&format!("{FEED}url = 'x'"), 4, "feed[0].url", "got url"),
+            ("[upstream]\nwaiters-max = 1", 2, "upstream.waiters-max", "there is waiting-max-mb"),
             ("[cache]\n'size mb' = 1", 2, "cache.'size mb'", "did you mean size-mb?"),
         ] {
             assert_faults(text, &[(line, key, part)]);

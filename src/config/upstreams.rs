@@ -100,6 +100,7 @@ fn of_system(section: &Section<'_, '_>, unnamed: &Unnamed<'_>) -> (Vec<SocketAdd
 pub(super) fn upstream(section: &mut Section<'_, '_>, unnamed: &Unnamed<'_>) -> Read {
     use forward::Config;
     let default = Config::default();
+    section.replaced("waiters-max", "waiting-max-mb and waiting-per-client-max, which bound all that wait in a worker");
     let is_named = section.has("servers");
     let named = servers(section, 0).map_or_else(Vec::new, |placed| placed.value);
     let (servers, warnings) = if is_named { (named, Vec::new()) } else { of_system(section, unnamed) };
@@ -117,7 +118,11 @@ pub(super) fn upstream(section: &mut Section<'_, '_>, unnamed: &Unnamed<'_>) -> 
         timeout_ms,
         budget_ms,
         in_flight_max: or(section.number("in-flight-max", &Config::IN_FLIGHT_MAX), default.in_flight_max),
-        waiters_max: or(section.number("waiters-max", &Config::WAITERS_MAX), default.waiters_max),
+        waiting_max_mb: or(section.number("waiting-max-mb", &Config::WAITING_MAX_MB), default.waiting_max_mb),
+        waiting_per_client_max: or(
+            section.number("waiting-per-client-max", &Config::WAITING_PER_CLIENT_MAX),
+            default.waiting_per_client_max,
+        ),
         randomize_case: or(section.value("randomize-case", "true or false"), default.randomize_case),
     };
     Read { config, name_servers_of: (!is_named).then(|| unnamed.system.path.clone()), warnings }

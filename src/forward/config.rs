@@ -31,10 +31,12 @@ pub struct Config {
     pub timeout_ms: u32,
     /// How long a query may take in all before it is SERVFAIL, milliseconds.
     pub budget_ms: u32,
-    /// The most queries in flight in one worker; one more is SERVFAIL.
+    /// The most questions in flight in one worker; for one more somebody gives way.
     pub in_flight_max: usize,
-    /// The most clients that wait for one query in flight; one more is SERVFAIL.
-    pub waiters_max: usize,
+    /// The most memory that the queries waiting in one worker may take, MiB; for more somebody gives way.
+    pub waiting_max_mb: u32,
+    /// The most queries of one client network that may wait in one worker; one more is SERVFAIL.
+    pub waiting_per_client_max: usize,
     /// Whether letter case is randomised (draft-vixie-dnsext-dns0x20).
     pub randomize_case: bool,
 }
@@ -46,8 +48,16 @@ impl Config {
     pub const BUDGET_MS: RangeInclusive<u32> = 10..=30_000;
     /// What `in_flight_max` may be: an upstream's ids are 16 bits.
     pub const IN_FLIGHT_MAX: RangeInclusive<usize> = 1..=65_536;
-    /// What `waiters_max` may be (a guess; each is a few dozen octets).
-    pub const WAITERS_MAX: RangeInclusive<usize> = 1..=4096;
+    /// What `waiting_max_mb` may be: a MiB holds some 5,000 queries.
+    pub const WAITING_MAX_MB: RangeInclusive<u32> = 1..=4096;
+    /// What `waiting_per_client_max` may be: a balancer without PROXY headers is one client for all behind it.
+    pub const WAITING_PER_CLIENT_MAX: RangeInclusive<usize> = 1..=1_048_576;
+
+    /// [`Self::waiting_max_mb`] in octets.
+    #[must_use]
+    pub const fn waiting_max_octets(&self) -> usize {
+        (self.waiting_max_mb as usize).saturating_mul(1 << 20)
+    }
 
     /// The number of the group with this name, as a [`Key`](crate::cache::Key) has it; 0 is the one without.
     #[must_use]
@@ -82,7 +92,10 @@ impl Default for Config {
             timeout_ms: 800,
             budget_ms: 2500,
             in_flight_max: 8192,
-            waiters_max: 256,
+            // Some 80,000 queries: ten for each question in flight.
+            waiting_max_mb: 16,
+            // A quarter of what may be in flight; Unbound's wait-limit is 1,000.
+            waiting_per_client_max: 2048,
             randomize_case: true,
         }
     }

@@ -5,6 +5,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use rand::RngExt;
+use rand::rngs::StdRng;
+
 use super::check::Claim;
 use super::packet::Letters;
 use crate::cache::{Carried, Key};
@@ -69,7 +72,7 @@ pub(super) struct Flight<W> {
     pub(super) started_ms: u64,
     /// What was sent, at most [`TRIES_MAX`]; the last is the one that is waited for, the others' replies are believed still.
     pub(super) tries: Vec<Try>,
-    /// Who asked.
+    /// Who asked, at least one while it lasts.
     pub(super) waiters: Vec<W>,
     /// Upstreams not to ask again: a bit each.
     pub(super) spent: u64,
@@ -154,11 +157,28 @@ impl<W> Flights<W> {
         self.places.get_mut(index as usize).filter(|flight| flight.key == *key)
     }
 
-    /// Begins a flight; `None`, with what was given, if there are too many.
-    pub(super) fn begin(&mut self, key: Key, letters: Letters, waiter: W, now_ms: u64) -> Result<Slot, W> {
-        if self.len() >= self.max {
-            return Err(waiter);
-        }
+    /// Every flight that lasts.
+    pub(super) fn all(&self) -> Vec<Slot> {
+        let slot = |(index, flight): (u32, &Flight<W>)| {
+            (!flight.waiters.is_empty()).then_some(Slot { index, generation: flight.generation, number: 0 })
+        };
+        (0..).zip(&self.places).filter_map(slot).collect()
+    }
+
+    /// Whether there is no room for one more.
+    pub(super) fn is_full(&self) -> bool {
+        self.len() >= self.max
+    }
+
+    /// A flight of those that last, by chance; mostly none if few of the places are in use.
+    pub(super) fn any(&self, rng: &mut StdRng) -> Option<(Slot, &Flight<W>)> {
+        let index = rng.random_range(0..self.places.len().max(1));
+        let flight = self.places.get(index).filter(|flight| !flight.waiters.is_empty())?;
+        Some((Slot { index: u32::try_from(index).ok()?, generation: flight.generation, number: 0 }, flight))
+    }
+
+    /// Begins a flight, of which there is room for one more.
+    pub(super) fn begin(&mut self, key: Key, letters: Letters, waiter: W, now_ms: u64) -> Slot {
         let mut waiters = self.spare.pop().unwrap_or_default();
         waiters.push(waiter);
         let hash = key.hash();
@@ -178,7 +198,7 @@ impl<W> Flights<W> {
             (index, 0)
         };
         self.by_hash.entry(hash).or_insert(index);
-        Ok(Slot { index, generation, number: 0 })
+        Slot { index, generation, number: 0 }
     }
 
     /// The flight a slot names, if it still lasts.
@@ -278,10 +298,10 @@ mod tests {
     fn the_whole_key_is_compared() {
         let (one, two) = (key_of(&query(1)), key_of(&query(2)));
         let mut flights = Flights::new(9);
-        let slot = flights.begin(one.clone(), Letters::SMALL, 'a', 0).unwrap();
+        let slot = flights.begin(one.clone(), Letters::SMALL, 'a', 0);
         flights.by_hash.insert(two.hash(), slot.index);
         assert!(flights.find(&one).is_some() && flights.find(&two).is_none(), "as if their hashes were one");
-        let second = flights.begin(two, Letters::SMALL, 'b', 0).unwrap();
+        let second = flights.begin(two, Letters::SMALL, 'b', 0);
         assert_eq!(flights.end(second).unwrap().1, ['b']);
         assert_eq!(flights.end(slot).unwrap().1, ['a']);
         assert!(flights.end(slot).is_none() && flights.len() == 0, "ended once");
@@ -290,10 +310,10 @@ mod tests {
     #[test]
     fn outdated_timers_do_not_pile_up() {
         let mut flights = Flights::new(9);
-        let waiting = flights.begin(key_of(&query(0)), Letters::SMALL, 0, 0).unwrap();
+        let waiting = flights.begin(key_of(&query(0)), Letters::SMALL, 0, 0);
         flights.set_timer(Kind::Flight, 2500, waiting);
         for at_ms in 0..10_000 {
-            let slot = flights.begin(key_of(&query(1)), Letters::SMALL, 1, 0).unwrap();
+            let slot = flights.begin(key_of(&query(1)), Letters::SMALL, 1, 0);
             flights.set_timer(Kind::Flight, 2500 + at_ms, slot);
             flights.end(slot);
         }

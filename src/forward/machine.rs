@@ -1,5 +1,6 @@
 //! [`Forward`]: what happens when. Each `on_…` does all that follows from one event and returns; nothing is left for later but timers.
 
+use std::cmp::Ordering;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,8 +10,9 @@ use rand::rngs::StdRng;
 use super::check::{Claim, Transport, Verdict, check};
 use super::flights::{Flight, Flights, Kind, Path, Slot, TRIES_MAX, Try};
 use super::packet::{Letters, Manner, Packet};
+use super::shares::{Load, Share, Shares, Waiting};
 use super::upstream::Upstream;
-use super::{Config, Effect, Event, Failure, Refused, TcpFailed};
+use super::{Bound, Config, Effect, Event, Failure, Refused, TcpFailed};
 use crate::cache::{self, Answer, Key};
 use crate::wire::{Section, u16_at};
 
@@ -18,6 +20,12 @@ use crate::wire::{Section, u16_at};
 const TRIED_COST: usize = 2;
 /// What an upstream that rests costs.
 const RESTING_COST: usize = 3;
+/// Flights looked at, by chance, for the one that gives way: who has half of them is met with 255 in 256, whoever has more sooner.
+const LOOKS: usize = 8;
+/// After how long a flight may give way to one whose client asks for as much: most answers have come by then (Unbound's jostle-timeout).
+const JOSTLE_MS: u64 = 200;
+/// Flights that give way for one query: each frees the memory of at least one that waits.
+const GIVE_WAY_MAX: usize = 4;
 
 /// One worker's forwarder; `W` is whoever waits for an answer.
 pub struct Forward<W> {
@@ -31,14 +39,16 @@ pub struct Forward<W> {
     groups: Vec<Box<[usize]>>,
     /// What is in flight. Every try whose path is a socket has its id out on that socket, and no other id is out.
     flights: Flights<W>,
+    /// Who waits: the waiters of all flights.
+    shares: Shares,
     /// Ids, sockets, letters, jitter.
     rng: StdRng,
 }
 
-impl<W> Forward<W> {
+impl<W: Waiting> Forward<W> {
     /// A forwarder that knows nothing of its upstreams yet; `rng` is a CSPRNG seeded by the system.
     #[must_use]
-    pub fn new(config: Config, cache: cache::Config, sockets_per_upstream: u16, rng: StdRng) -> Self {
+    pub fn new(config: Config, cache: cache::Config, sockets_per_upstream: u16, mut rng: StdRng) -> Self {
         let servers = config.upstreams();
         let places = |group: &[SocketAddr]| {
             group.iter().filter_map(|server| servers.iter().position(|other| other == server)).collect()
@@ -46,7 +56,14 @@ impl<W> Forward<W> {
         let groups = config.groups().map(places).collect();
         let upstreams = servers.iter().map(|_| Upstream::new(sockets_per_upstream)).collect();
         let flights = Flights::new(config.in_flight_max);
-        Self { config, cache, upstreams, groups, flights, rng }
+        let shares = Shares::new(rng.random());
+        Self { config, cache, upstreams, groups, flights, shares, rng }
+    }
+
+    /// The memory that all who wait take, octets.
+    #[must_use]
+    pub const fn waiting_octets(&self) -> usize {
+        self.shares.octets()
     }
 
     /// How many questions are in flight.
@@ -80,10 +97,11 @@ impl<W> Forward<W> {
         if group_of(&self.groups, &key).is_empty() {
             return Err(Refused::NoUpstream { waiter });
         }
+        if let Err(bound) = self.make_room(&key, &waiter, now_ms, effects) {
+            return Err(Refused::Full { waiter, bound });
+        }
+        self.shares.add(&waiter);
         if let Some(flight) = self.flights.find(&key) {
-            if flight.waiters.len() >= self.config.waiters_max {
-                return Err(Refused::Full { waiter });
-            }
             flight.waiters.push(waiter);
             let upstream = flight.tries.last().map_or(0, |one| one.upstream);
             effects.push(Effect::Note { upstream, event: Event::Coalesced });
@@ -91,10 +109,53 @@ impl<W> Forward<W> {
         }
         let letters =
             if self.config.randomize_case { Letters::random(&mut self.rng, key.name().len()) } else { Letters::SMALL };
-        let slot = self.flights.begin(key, letters, waiter, now_ms).map_err(|waiter| Refused::Full { waiter })?;
+        let slot = self.flights.begin(key, letters, waiter, now_ms);
         self.flights.set_timer(Kind::Flight, now_ms + u64::from(self.config.budget_ms), slot);
         self.ask_next(slot, now_ms, effects);
         Ok(())
+    }
+
+    /// Makes room for one who asks for `key`, if need be by ending flights of those who ask for more; else which bound is in the way.
+    fn make_room(&mut self, key: &Key, waiter: &W, now_ms: u64, effects: &mut Vec<Effect<W>>) -> Result<(), Bound> {
+        let (share, octets) = (waiter.share(), waiter.octets());
+        if self.shares.of_client(share) >= self.config.waiting_per_client_max {
+            return Err(Bound::WaitingPerClient);
+        }
+        for _ in 0..GIVE_WAY_MAX {
+            let Some(bound) = self.bound_reached(key, octets) else { return Ok(()) };
+            let slot = self.who_gives_way(share, now_ms).ok_or(bound)?;
+            self.finish(slot, Err(Failure::GaveWay(bound)), now_ms, effects);
+        }
+        self.bound_reached(key, octets).map_or(Ok(()), Err)
+    }
+
+    /// Which bound is in the way of one more who waits for `key` and takes `octets`.
+    fn bound_reached(&mut self, key: &Key, octets: usize) -> Option<Bound> {
+        if self.shares.octets() + octets > self.config.waiting_max_octets() {
+            Some(Bound::Waiting)
+        } else if self.flights.is_full() && self.flights.find(key).is_none() {
+            Some(Bound::InFlight)
+        } else {
+            None
+        }
+    }
+
+    /// The flight that gives way to one more query of `share`: of some, the one whose tenant, or client, has most waiting, if that is more than
+    /// `share` has with one more; or as much, and it has had its time.
+    fn who_gives_way(&mut self, share: Share, now_ms: u64) -> Option<Slot> {
+        let Self { flights, shares, rng, .. } = self;
+        let asks = shares.load(share).with_one_more();
+        let looks = (0..LOOKS).filter_map(|_| {
+            let (slot, flight) = flights.any(rng)?;
+            Some((load_of(flight, shares)?, now_ms.saturating_sub(flight.started_ms), slot))
+        });
+        let (load, age_ms, slot) =
+            looks.max_by(|(one, age, _), (other, other_age, _)| one.compare(*other).then(age.cmp(other_age)))?;
+        match load.compare(asks) {
+            Ordering::Greater => Some(slot),
+            Ordering::Equal if age_ms >= JOSTLE_MS => Some(slot),
+            _ => None,
+        }
     }
 
     /// A datagram came on a socket of `upstream`, from its address.
@@ -177,6 +238,13 @@ impl<W> Forward<W> {
                     self.finish(slot, Err(error.map_or(Failure::Timeout, Failure::Upstream)), now_ms, effects);
                 }
             }
+        }
+    }
+
+    /// Ends every flight: nothing more is awaited.
+    pub fn end_all(&mut self, now_ms: u64, effects: &mut Vec<Effect<W>>) {
+        for slot in self.flights.all() {
+            self.finish(slot, Err(Failure::Timeout), now_ms, effects);
         }
     }
 
@@ -367,6 +435,7 @@ impl<W> Forward<W> {
             self.close(Slot { number, ..slot }, now_ms, effects);
         }
         if let Some((key, waiters)) = self.flights.end(slot) {
+            waiters.iter().for_each(|waiter| self.shares.remove(waiter));
             effects.push(Effect::Done { key, waiters, result });
         }
     }
@@ -381,6 +450,13 @@ impl<W> Forward<W> {
 /// How a try was, or is to be, sent.
 const fn manner<W>(flight: &Flight<W>, one: &Try) -> Manner {
     Manner { id: one.id, letters: if one.mixed { flight.letters } else { Letters::SMALL }, edns: one.edns }
+}
+
+/// How much is waiting for whom a flight is: of the first who asked and the last, the one with less, for many may wait for what a greedy one asked
+/// first.
+fn load_of<W: Waiting>(flight: &Flight<W>, shares: &Shares) -> Option<Load> {
+    let ends = [flight.waiters.first()?, flight.waiters.last()?];
+    ends.map(|waiter| shares.load(waiter.share())).into_iter().min_by(|one, other| one.compare(*other))
 }
 
 /// What an answer comes to, beside what was claimed.

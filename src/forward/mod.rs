@@ -14,7 +14,8 @@
 //!  on_tick ─► a try's time is over ─► the next upstream; the flight's is ─────► Done
 //! ```
 //!
-//! What it keeps is bounded: flights, waiters of a flight, tries of a flight, timers. A query forwarded and answered costs no allocation here but
+//! What it keeps is bounded: flights, the memory of who waits, tries of a flight, timers; and when there is no more room, whoever asks for most
+//! gives way ([`Shares`](shares::Shares)). A query forwarded and answered costs no allocation here but
 //! the answer's own two, once the tables have grown.
 
 mod check;
@@ -22,6 +23,7 @@ mod config;
 mod flights;
 mod machine;
 mod packet;
+mod shares;
 mod sockets;
 mod upstream;
 
@@ -36,6 +38,7 @@ pub use config::{Config, GROUP_SERVERS_MAX, GROUPS_MAX, Group, UPSTREAMS_MAX};
 pub use flights::Slot;
 pub use machine::Forward;
 pub use packet::Packet;
+pub use shares::{Share, Waiting};
 
 use crate::cache::{Answer, Key};
 use crate::wire::Ede;
@@ -124,6 +127,19 @@ pub enum Failure {
     Upstream(Option<Ede>),
     /// No upstream could be reached at all.
     Network,
+    /// It gave way to somebody who asks for less.
+    GaveWay(Bound),
+}
+
+/// A bound on what may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// [`Config::in_flight_max`].
+    InFlight,
+    /// [`Config::waiting_max_mb`].
+    Waiting,
+    /// [`Config::waiting_per_client_max`].
+    WaitingPerClient,
 }
 
 impl Failure {
@@ -134,6 +150,7 @@ impl Failure {
             Self::Timeout => Some(Ede::NO_REACHABLE_AUTHORITY),
             Self::Upstream(ede) => ede,
             Self::Network => Some(Ede::NETWORK_ERROR),
+            Self::GaveWay(_) => Some(Ede::OTHER),
         }
     }
 }
@@ -141,10 +158,12 @@ impl Failure {
 /// Why a query was not taken; its waiter comes back.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refused<W> {
-    /// Too much is in flight, or too many wait for the same.
+    /// A bound is reached, and nobody asks for so much more that he should give way.
     Full {
         /// Who asked.
         waiter: W,
+        /// Which.
+        bound: Bound,
     },
     /// Its group has no upstream.
     NoUpstream {

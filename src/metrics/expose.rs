@@ -237,7 +237,7 @@ fn resident_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{LATENCY_BOUNDS_SECS, Outcome, ProxyRefused, RCODES, Transport};
+    use crate::metrics::{LATENCY_BOUNDS_SECS, Limit, Outcome, ProxyRefused, RCODES, Transport};
 
     fn feed(name: &str) -> FeedFigures {
         FeedFigures { name: name.to_owned(), ..FeedFigures::default() }
@@ -346,6 +346,7 @@ mod tests {
             .map(|(_, label)| *label)
             .chain(Outcome::ALL.iter().map(|(_, label)| *label))
             .chain(ProxyRefused::ALL.iter().map(|(_, label)| *label))
+            .chain(Limit::ALL.iter().map(|(_, label)| *label))
             .chain(RCODES)
             .chain(ACTIONS)
             .chain(RULES)

@@ -11,8 +11,8 @@ use prometheus::proto::{
 
 use super::expose::{FeedFigures, Gauges, LiveFigures, Process};
 use super::{
-    ACTIONS, AccountKind, AccountShard, LATENCY_BOUNDS_SECS, Outcome, ProxyRefused, RCODES, RULES, Shard, Transport,
-    UPSTREAMS_MAX, UpstreamShard,
+    ACTIONS, AccountKind, AccountShard, LATENCY_BOUNDS_SECS, Limit, Outcome, ProxyRefused, RCODES, RULES, Shard,
+    Transport, UPSTREAMS_MAX, UpstreamShard,
 };
 
 /// What one scrape reads.
@@ -163,6 +163,14 @@ fn put_queries(out: &mut Families, scrape: &Scrape<'_>) {
         "cenote_proxy_refused_total",
         "Datagrams dropped and connections closed because a PROXY header was there, or not, or not a good one, by reason.",
         refused,
+    );
+    let limits = Limit::ALL
+        .iter()
+        .map(|&(limit, label)| (vec![("limit", label)], scrape.sum(|shard| shard.limit(limit).read())));
+    out.counters(
+        "cenote_limit_reached_total",
+        "Queries and connections that were given up or not taken because a limit was reached, by limit.",
+        limits,
     );
 }
 

@@ -13,5 +13,6 @@ pub use accounts::{ACCOUNTS_MAX, Account, AccountKind, AccountShard};
 pub use counter::Counter;
 pub use expose::{FeedFigures, Gauges, LiveFigures, Metrics};
 pub use shard::{
-    ACTIONS, LATENCY_BOUNDS_SECS, Outcome, ProxyRefused, RCODES, RULES, Shard, Transport, UPSTREAMS_MAX, UpstreamShard,
+    ACTIONS, LATENCY_BOUNDS_SECS, Limit, Outcome, ProxyRefused, RCODES, RULES, Shard, Transport, UPSTREAMS_MAX,
+    UpstreamShard,
 };

@@ -82,6 +82,41 @@ impl ProxyRefused {
         [(Self::Stranger, "stranger"), (Self::Missing, "missing"), (Self::Malformed, "malformed")];
 }
 
+/// A limit that bounds what clients can use up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// `upstream.in-flight-max`: a question was given up, or not taken, because too many were in flight.
+    InFlight,
+    /// `upstream.waiting-max-mb`: a query was given up, or not taken, because too much memory was taken by those that wait.
+    Waiting,
+    /// `upstream.waiting-per-client-max`: a query was not taken because its client had too many waiting.
+    WaitingPerClient,
+    /// A query that came over a stream was not taken because too many waited for a worker.
+    Handover,
+    /// `server.tcp-connections`: a connection was closed for another's sake, or not taken.
+    TcpConnections,
+    /// `server.tcp-connections-per-client`: a connection was not taken because its client had too many.
+    TcpConnectionsPerClient,
+    /// `server.tcp-buffers-max-mb`: a connection was closed because too much memory was taken by what clients did not read.
+    TcpBuffers,
+    /// `upstream.tcp-waiting-max`: a question to an upstream over TCP was not taken because too many waited for it.
+    UpstreamTcp,
+}
+
+impl Limit {
+    /// Every one, with its label.
+    pub const ALL: [(Self, &'static str); 8] = [
+        (Self::InFlight, "in-flight"),
+        (Self::Waiting, "waiting"),
+        (Self::WaitingPerClient, "waiting-per-client"),
+        (Self::Handover, "handover"),
+        (Self::TcpConnections, "tcp-connections"),
+        (Self::TcpConnectionsPerClient, "tcp-connections-per-client"),
+        (Self::TcpBuffers, "tcp-buffers"),
+        (Self::UpstreamTcp, "upstream-tcp"),
+    ];
+}
+
 /// Labels of response codes, in `wire::Rcode::ALL`'s order.
 pub const RCODES: [&str; 9] =
     ["noerror", "formerr", "servfail", "nxdomain", "notimp", "refused", "yxdomain", "other", "badvers"];
@@ -154,6 +189,8 @@ pub struct Shard {
     replies: [Counter; RCODES.len()],
     /// Datagrams and connections refused for their PROXY header or the want of one, by reason.
     proxy_refused: [Counter; ProxyRefused::ALL.len()],
+    /// How often a limit was reached, by limit.
+    limits: [Counter; Limit::ALL.len()],
     /// Hits by feed and action.
     feed_hits: Box<[[Counter; ACTIONS.len()]; FEEDS_MAX]>,
     /// By tenant or sector.
@@ -193,6 +230,7 @@ impl Default for Shard {
             queries: from_fn(|_| from_fn(|_| Counter::default())),
             replies: from_fn(|_| Counter::default()),
             proxy_refused: from_fn(|_| Counter::default()),
+            limits: from_fn(|_| Counter::default()),
             feed_hits: Box::new(from_fn(|_| from_fn(|_| Counter::default()))),
             accounts: Accounts::default(),
             tenant_allowed: Counter::default(),
@@ -234,6 +272,12 @@ impl Shard {
     #[must_use]
     pub fn proxy_refused(&self, reason: ProxyRefused) -> &Counter {
         self.proxy_refused.get(reason as usize).unwrap_or(&NOWHERE)
+    }
+
+    /// How often `limit` was reached.
+    #[must_use]
+    pub fn limit(&self, limit: Limit) -> &Counter {
+        self.limits.get(limit as usize).unwrap_or(&NOWHERE)
     }
 
     /// Hits of the feed at place `feed` that ended in the `action`th of [`ACTIONS`].

@@ -124,6 +124,8 @@ pub struct Tenant {
     before_load: BeforeLoad,
     /// With the other rooms.
     standing: Standing,
+    /// Its place among the others, from 1; 0: everyone who is no other.
+    number: u16,
 }
 
 impl std::fmt::Debug for Tenant {
@@ -134,7 +136,7 @@ impl std::fmt::Debug for Tenant {
 
 impl Tenant {
     /// One as configured, and as it stands with the other rooms.
-    fn new(config: &TenantConfig, order: Arc<Order>, standing: Standing) -> Self {
+    fn new(number: u16, config: &TenantConfig, order: Arc<Order>, standing: Standing) -> Self {
         let own =
             |names: &[Name], own| -> Vec<_> { names.iter().filter_map(|name| Some((name.key().ok()?, own))).collect() };
         let own = [own(&config.deny, Own::Deny), own(&config.allow, Own::Allow)];
@@ -146,6 +148,7 @@ impl Tenant {
             name: config.name.clone(),
             before_load: config.before_load,
             standing,
+            number,
         }
     }
 
@@ -153,6 +156,13 @@ impl Tenant {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What tells it from the other tenants of its generation; 0: everyone who is no other.
+    #[inline]
+    #[must_use]
+    pub const fn number(&self) -> u16 {
+        self.number
     }
 
     /// Its feeds, the first of them first.
@@ -223,18 +233,18 @@ impl Tenants {
     pub fn new(configs: &[TenantConfig], mut standing: impl FnMut(&TenantConfig) -> Standing) -> Self {
         // Many tenants share few orders.
         let mut orders: HashMap<Order, Arc<Order>> = HashMap::new();
-        let mut ready = |config: &TenantConfig| {
+        let mut ready = |number, config: &TenantConfig| {
             let feeds = config.feeds.as_ref();
             let order = feeds.map_or_else(Order::as_configured, |feeds| Order::of(feeds.iter().copied()));
             let order = orders.entry(order).or_insert_with_key(|order| Arc::new(order.clone()));
-            Tenant::new(config, Arc::clone(order), standing(config))
+            Tenant::new(number, config, Arc::clone(order), standing(config))
         };
         let plain = TenantConfig { figures: Figures::Own, ..TenantConfig::plain(DEFAULT_TENANT.to_owned()) };
-        let default = ready(configs.iter().find(|config| config.name == DEFAULT_TENANT).unwrap_or(&plain));
+        let default = ready(0, configs.iter().find(|config| config.name == DEFAULT_TENANT).unwrap_or(&plain));
         let (mut others, mut networks, mut by_listener) = (Vec::new(), Vec::new(), Vec::new());
         let named = configs.iter().filter(|config| config.name != DEFAULT_TENANT).take(TENANTS_MAX);
         for (place, config) in (1..).zip(named) {
-            others.push(ready(config));
+            others.push(ready(place, config));
             networks.extend(config.networks.iter().map(|&network| (network, place)));
             for &listener in &config.listeners {
                 let listener = usize::from(listener);

@@ -25,7 +25,9 @@ pub enum Letter {
         key: Key,
         /// Who asked.
         client: Client,
-        /// The query.
+        /// The number of the client's tenant.
+        tenant: u16,
+        /// The query, trimmed.
         packet: Box<[u8]>,
         /// Where the reply goes; dropped without one if there is none.
         reply: oneshot::Sender<Box<[u8]>>,

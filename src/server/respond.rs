@@ -11,7 +11,9 @@
 //! Every packet ends in exactly one [`metrics::Outcome`](Counted); what is forwarded is counted when it is settled. The sink and
 //! worker-cache paths allocate nothing.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::chain::{Chain, Written};
 use super::sink::{Sinking, write_sunk};
@@ -51,6 +53,8 @@ impl From<Option<usize>> for Outcome<'_> {
 pub struct Miss<'p> {
     /// What it is cached and coalesced under.
     pub key: Key,
+    /// The number of the tenant who asks.
+    pub tenant: u16,
     /// The question.
     pub query: Query<'p>,
 }
@@ -67,6 +71,8 @@ pub struct Responder {
     shared: Arc<Shared>,
     /// What cache keys are hashed with.
     seed: Seed,
+    /// Whether the packet under way has had its outcome counted.
+    counted: AtomicBool,
 }
 
 /// Why an upstream's answer is not given out.
@@ -114,7 +120,21 @@ impl Responder {
     /// A responder for packets that come by `transport`.
     #[must_use]
     pub const fn new(transport: Transport, shard: Arc<Shard>, local: Local, shared: Arc<Shared>, seed: Seed) -> Self {
-        Self { transport, shard, local, shared, seed }
+        Self { transport, shard, local, shared, seed, counted: AtomicBool::new(false) }
+    }
+
+    /// Runs what one packet needs. A panic costs that packet: it is caught, and counted as its outcome if it had none yet.
+    pub fn guard<T>(&mut self, transport: Transport, work: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.counted.store(false, Ordering::Relaxed);
+        // What it was doing is left as it was: the caches hold no reference that could dangle.
+        let done = catch_unwind(AssertUnwindSafe(|| work(self)));
+        if done.is_err() {
+            self.shard.panics.bump();
+            if !self.counted.load(Ordering::Relaxed) {
+                self.count(transport, Counted::Panicked);
+            }
+        }
+        done.ok()
     }
 
     /// The counters.
@@ -169,7 +189,7 @@ impl Responder {
         if let Some(reply) = self.answer_cached(&mut turn, allowed, &key) {
             return reply.into();
         }
-        Outcome::Forward(Miss { key, query })
+        Outcome::Forward(Miss { key, tenant: judge.tenant.number(), query })
     }
 
     /// Rung 1: whether this client may ask, and whether it is a query. `Err` holds the reply.
@@ -391,7 +411,7 @@ impl Responder {
         };
         match result {
             Ok(answer) => self.answer(&mut turn, allowed, answer, Counted::Forwarded),
-            Err(failure) => self.fail(&mut turn, Rcode::ServFail, Counted::Failed, failure.ede()),
+            Err(failure) => self.fail(&mut turn, Rcode::ServFail, failed(*failure), failure.ede()),
         }
     }
 
@@ -431,6 +451,7 @@ impl Responder {
     /// Counts what became of a packet.
     #[inline]
     pub fn count(&self, transport: Transport, outcome: Counted) {
+        self.counted.store(true, Ordering::Relaxed);
         self.shard.queries(transport, outcome).bump();
     }
 
@@ -487,6 +508,14 @@ impl Responder {
     #[inline]
     fn account(&self, judge: &Judge<'_>) -> Option<&AccountShard> {
         self.shard.account(judge.tenant.account()?)
+    }
+}
+
+/// How a query is counted that nobody could be asked for.
+const fn failed(failure: Failure) -> Counted {
+    match failure {
+        Failure::GaveWay(_) => Counted::Overload,
+        Failure::Timeout | Failure::Upstream(_) | Failure::Network => Counted::Failed,
     }
 }
 

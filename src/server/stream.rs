@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use super::mailbox::{Letter, Post};
 use super::proxy::{ProxyHeader, identify};
+use super::respond::Miss;
 use super::worker::Clock;
 use super::{Client, Config, Outcome, Responder, Rules};
 use crate::metrics::{Outcome as Counted, Transport};
@@ -274,7 +275,7 @@ fn answer(responder: &mut Responder, parts: &StreamParts, client: Client, packet
         let octets = match responder.respond(&rules, packet, client, parts.clock.now_ms(), room) {
             Outcome::Silence => None,
             Outcome::Reply(octets) => Some(octets),
-            Outcome::Forward(miss) => match hand_over(parts, client, miss.key, packet) {
+            Outcome::Forward(miss) => match hand_over(parts, client, &miss) {
                 Some(answer) => return Answered::Later(answer),
                 None => responder.turn_away(Transport::Tcp, &miss.query, Counted::Overload, Ede::OTHER, room),
             },
@@ -284,15 +285,11 @@ fn answer(responder: &mut Responder, parts: &StreamParts, client: Client, packet
 }
 
 /// Hands a miss to the worker its key belongs to, so that equal questions meet there; `None` when its mailbox is full.
-fn hand_over(
-    parts: &StreamParts,
-    client: Client,
-    key: crate::cache::Key,
-    packet: &[u8],
-) -> Option<oneshot::Receiver<Box<[u8]>>> {
-    let place = usize::try_from(key.hash() % (parts.posts.len() as u64).max(1)).ok()?;
+fn hand_over(parts: &StreamParts, client: Client, miss: &Miss<'_>) -> Option<oneshot::Receiver<Box<[u8]>>> {
+    let place = usize::try_from(miss.key.hash() % (parts.posts.len() as u64).max(1)).ok()?;
     let (reply, answer) = oneshot::channel();
-    let taken = parts.posts.get(place)?.put(Letter::Query { client, key, packet: packet.into(), reply });
+    let (key, tenant, packet) = (miss.key.clone(), miss.tenant, miss.query.trimmed());
+    let taken = parts.posts.get(place)?.put(Letter::Query { client, tenant, key, packet, reply });
     taken.then_some(answer)
 }
 

@@ -17,18 +17,21 @@ use super::mailbox::{Letter, Mailbox};
 use super::upstream::{TcpAsk, UpstreamSockets};
 use super::{Client, Outcome, Responder, Rules, UpstreamHealth};
 use crate::cache::Key;
-use crate::forward::{Effect, Event, Forward, Refused};
-use crate::metrics::{Outcome as Counted, Transport};
+use crate::forward::{Bound, Effect, Event, Failure, Forward, Refused, Share, Waiting};
+use crate::metrics::{Limit, Outcome as Counted, Transport};
+use crate::net::ClientNetwork;
 use crate::policy::Reader;
 use crate::sys::{BATCH, Inbox, Outbox, Peer, Poller, receive_drops};
 use crate::wire::{Ede, Header, Query, STREAM_OCTETS_MAX};
 
 /// How long a worker sleeps at most, so that kernel drops are counted and late timers run.
 const IDLE_MS: u32 = 1000;
-/// Batches taken from one listener before the others have their turn: a flood on one must not starve the rest.
+/// Batches taken from one socket before the others have their turn: a flood on one must not starve the rest.
 const BATCHES_IN_A_ROW: usize = 4;
 /// Batches taken from one listener at the end: more than any receive buffer holds.
 const DRAIN_BATCHES_MAX: usize = 1024;
+/// What an allocation takes beside what was asked for, octets (glibc: a header of 8, rounded up to 16).
+const ALLOCATION_OCTETS: usize = 16;
 /// How often the end of the drain is looked for, at least.
 const DRAIN_LOOK_MS: u32 = 50;
 /// The token of the doorbell; listeners are counted from 0, upstream sockets from `UPSTREAM_TOKENS`.
@@ -68,15 +71,28 @@ enum Asker {
     Stream(oneshot::Sender<Box<[u8]>>),
 }
 
-/// A packet that waits for its upstream: all that is needed to answer it as if it had just come.
+/// A query that waits for its upstream: all that is needed to answer it as if it had just come.
 #[derive(Debug)]
 pub struct Waiter {
-    /// The query.
+    /// The query, trimmed.
     packet: Box<[u8]>,
     /// Who asked.
     client: Client,
+    /// The number of the client's tenant.
+    tenant: u16,
     /// Where the reply goes.
     asker: Asker,
+}
+
+impl Waiting for Waiter {
+    fn share(&self) -> Share {
+        Share { tenant: self.tenant, client: ClientNetwork::of(self.client.address()).number() }
+    }
+
+    fn octets(&self) -> usize {
+        // A vector of waiters has up to twice the room it needs.
+        2 * size_of::<Self>() + self.packet.len() + ALLOCATION_OCTETS
+    }
 }
 
 /// A listening socket and the replies that leave through it.
@@ -189,13 +205,11 @@ impl Worker {
     pub fn run(mut self) {
         let mut ready = Vec::with_capacity(BATCH);
         while !self.parts.shutdown.begun() {
-            if guard(|| self.turn(&mut ready, IDLE_MS)).is_none() {
-                self.parts.responder.shard().panics.bump();
-            }
+            self.guarded(|worker| worker.turn(&mut ready, IDLE_MS));
         }
         for listener in 0..self.listeners.len() {
             for _ in 0..DRAIN_BATCHES_MAX {
-                if self.receive(listener) < BATCH {
+                if self.guarded(|worker| worker.receive(listener)).is_some_and(|count| count < BATCH) {
                     break;
                 }
             }
@@ -206,9 +220,27 @@ impl Worker {
         }
         let deadline_ms = self.parts.clock.now_ms() + self.parts.finish_ms;
         while self.parts.forward.in_flight() > 0 && self.parts.clock.now_ms() < deadline_ms {
-            self.turn(&mut ready, DRAIN_LOOK_MS);
+            self.guarded(|worker| worker.turn(&mut ready, DRAIN_LOOK_MS));
         }
+        self.guarded(Self::give_up);
         self.count_drops();
+    }
+
+    /// Does something that is no one packet's; a panic in it is counted.
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let done = guard(|| work(self));
+        if done.is_none() {
+            self.parts.responder.shard().panics.bump();
+        }
+        done
+    }
+
+    /// Answers whoever still waits: nothing more is awaited.
+    fn give_up(&mut self) {
+        let now_ms = self.parts.clock.now_ms();
+        self.parts.forward.end_all(now_ms, &mut self.effects);
+        self.apply_effects(now_ms);
+        self.flush();
     }
 
     /// Waits for something to do, at most `wait_ms`, and does it.
@@ -284,23 +316,21 @@ impl Worker {
                 responder.shard().send_failures.add(outbox.flush(socket.as_fd()) as u64);
             }
             let Some(room) = outbox.room() else { continue };
-            let reply = guard(|| match responder.respond(rules, packet, client, now_ms, room) {
-                Outcome::Silence => None,
-                Outcome::Reply(octets) => Some(octets),
-                Outcome::Forward(miss) => {
-                    let waiter = Waiter { packet: packet.into(), client, asker: Asker::Datagram { listener, peer } };
-                    let refused = forward.on_query(miss.key, waiter, now_ms, effects).err()?;
-                    let (outcome, ede) = turned_away(&refused);
-                    responder.turn_away(Transport::Udp, &miss.query, outcome, ede, room)
+            let reply = responder.guard(Transport::Udp, |responder| {
+                match responder.respond(rules, packet, client, now_ms, room) {
+                    Outcome::Silence => None,
+                    Outcome::Reply(octets) => Some(octets),
+                    Outcome::Forward(miss) => {
+                        let (packet, asker) = (miss.query.trimmed(), Asker::Datagram { listener, peer });
+                        let waiter = Waiter { packet, client, tenant: miss.tenant, asker };
+                        let refused = forward.on_query(miss.key, waiter, now_ms, effects).err()?;
+                        let (outcome, ede) = turned_away(responder, &refused);
+                        responder.turn_away(Transport::Udp, &miss.query, outcome, ede, room)
+                    }
                 }
             });
-            match reply {
-                Some(Some(octets)) => outbox.commit(octets, &peer),
-                Some(None) => {}
-                None => {
-                    responder.shard().panics.bump();
-                    responder.count(Transport::Udp, Counted::Panicked);
-                }
+            if let Some(octets) = reply.flatten() {
+                outbox.commit(octets, &peer);
             }
         }
         responder.shard().send_failures.add(outbox.flush(socket.as_fd()) as u64);
@@ -312,8 +342,8 @@ impl Worker {
     fn receive_upstream(&mut self, token: u64) {
         let Some((upstream, socket)) = UpstreamSockets::of_token(token) else { return };
         let now_ms = self.parts.clock.now_ms();
-        loop {
-            let Some(fd) = self.parts.upstreams.get(upstream, socket) else { return };
+        for _ in 0..BATCHES_IN_A_ROW {
+            let Some(fd) = self.parts.upstreams.get(upstream, socket) else { break };
             match self.inbox.receive(fd.as_fd()) {
                 Ok(count) => {
                     let Self { inbox, effects, parts, .. } = self;
@@ -340,8 +370,8 @@ impl Worker {
     fn open(&mut self, letter: Letter) {
         let now_ms = self.parts.clock.now_ms();
         match letter {
-            Letter::Query { client, key, packet, reply } => {
-                let waiter = Waiter { packet, client, asker: Asker::Stream(reply) };
+            Letter::Query { client, tenant, key, packet, reply } => {
+                let waiter = Waiter { packet, client, tenant, asker: Asker::Stream(reply) };
                 self.forward_stream(key, waiter, now_ms);
             }
             Letter::Reply { slot, result } => {
@@ -359,8 +389,8 @@ impl Worker {
     /// Forwards a stream's miss.
     fn forward_stream(&mut self, key: Key, waiter: Waiter, now_ms: u64) {
         let Err(refused) = self.parts.forward.on_query(key, waiter, now_ms, &mut self.effects) else { return };
-        let (outcome, ede) = turned_away(&refused);
-        let (Refused::Full { waiter } | Refused::NoUpstream { waiter }) = refused;
+        let (outcome, ede) = turned_away(&self.parts.responder, &refused);
+        let (Refused::Full { waiter, .. } | Refused::NoUpstream { waiter }) = refused;
         let packet = &*waiter.packet;
         let Some(query) = Header::read(packet).and_then(|header| Query::read(header, packet).ok()) else { return };
         let octets = self.parts.responder.turn_away(Transport::Tcp, &query, outcome, ede, &mut self.stream_room);
@@ -373,7 +403,9 @@ impl Worker {
             // Two vectors in turn, so that their room is kept.
             let mut effects = std::mem::replace(&mut self.effects, std::mem::take(&mut self.applied));
             for effect in effects.drain(..) {
-                self.apply(effect, now_ms);
+                if guard(|| self.apply(effect, now_ms)).is_none() {
+                    self.parts.responder.shard().panics.bump();
+                }
             }
             self.applied = effects;
         }
@@ -400,10 +432,11 @@ impl Worker {
                 if let Ok(answer) = &result {
                     parts.responder.keep(&key, answer, now_ms);
                 }
+                if let Err(Failure::GaveWay(bound)) = result {
+                    parts.responder.shard().limit(limit(bound)).add(waiters.len() as u64);
+                }
                 for waiter in waiters.drain(..) {
-                    if guard(|| self.settle(waiter, &result, now_ms)).is_none() {
-                        self.parts.responder.shard().panics.bump();
-                    }
+                    self.settle(waiter, &result, now_ms);
                 }
                 self.parts.forward.recycle(waiters);
             }
@@ -411,12 +444,7 @@ impl Worker {
     }
 
     /// Answers one waiter.
-    fn settle(
-        &mut self,
-        waiter: Waiter,
-        result: &Result<Arc<crate::cache::Answer>, crate::forward::Failure>,
-        now_ms: u64,
-    ) {
+    fn settle(&mut self, waiter: Waiter, result: &Result<Arc<crate::cache::Answer>, Failure>, now_ms: u64) {
         let parts = &mut self.parts;
         let rules = parts.rules.load();
         match waiter.asker {
@@ -426,23 +454,19 @@ impl Worker {
                     parts.responder.shard().send_failures.add(outbox.flush(socket.as_fd()) as u64);
                 }
                 let Some(room) = outbox.room() else { return };
-                if let Some(octets) =
-                    parts.responder.settle(Transport::Udp, waiter.client, rules, &waiter.packet, result, now_ms, room)
-                {
+                let octets = parts.responder.guard(Transport::Udp, |responder| {
+                    responder.settle(Transport::Udp, waiter.client, rules, &waiter.packet, result, now_ms, room)
+                });
+                if let Some(octets) = octets.flatten() {
                     outbox.commit(octets, &peer);
                 }
             }
             asker @ Asker::Stream(_) => {
-                let octets = parts.responder.settle(
-                    Transport::Tcp,
-                    waiter.client,
-                    rules,
-                    &waiter.packet,
-                    result,
-                    now_ms,
-                    &mut self.stream_room,
-                );
-                send_to_stream(asker, octets.and_then(|octets| self.stream_room.get(..octets)));
+                let room = &mut self.stream_room;
+                let octets = parts.responder.guard(Transport::Tcp, |responder| {
+                    responder.settle(Transport::Tcp, waiter.client, rules, &waiter.packet, result, now_ms, room)
+                });
+                send_to_stream(asker, octets.flatten().and_then(|octets| self.stream_room.get(..octets)));
             }
         }
     }
@@ -466,8 +490,8 @@ impl Worker {
     }
 }
 
-/// Runs what one packet needs; a panic is caught and `None`, for the caller to count. What it was doing is left as it was: the tables of `forward` and the
-/// caches hold no reference that could dangle, and a slot left open runs into its time limit.
+/// Runs what is no one packet's; a panic is caught and `None`, for the caller to count. What it was doing is left as it was: the tables of `forward`
+/// hold no reference that could dangle, and a slot left open runs into its time limit.
 fn guard<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
 }
@@ -480,10 +504,22 @@ fn send_to_stream(asker: Asker, reply: Option<&[u8]>) {
     }
 }
 
+/// What a bound of the forwarder's is counted as.
+const fn limit(bound: Bound) -> Limit {
+    match bound {
+        Bound::InFlight => Limit::InFlight,
+        Bound::Waiting => Limit::Waiting,
+        Bound::WaitingPerClient => Limit::WaitingPerClient,
+    }
+}
+
 /// Why a miss was not taken: how it is counted, and what the client is told.
-const fn turned_away(refused: &Refused<Waiter>) -> (Counted, Ede) {
+fn turned_away(responder: &Responder, refused: &Refused<Waiter>) -> (Counted, Ede) {
     match refused {
-        Refused::Full { .. } => (Counted::Overload, Ede::OTHER),
+        Refused::Full { bound, .. } => {
+            responder.shard().limit(limit(*bound)).bump();
+            (Counted::Overload, Ede::OTHER)
+        }
         Refused::NoUpstream { .. } => (Counted::Failed, Ede::NO_REACHABLE_AUTHORITY),
     }
 }

@@ -11,7 +11,7 @@ mod shape;
 mod write;
 mod zone_file;
 
-pub use query::{Edns, Header, Query, QueryError};
+pub use query::{Edns, Header, Query, QueryError, TRIMMED_OCTETS_MAX};
 pub use rdata::DataType;
 pub use records::{Question, Record, Records, RecordsError, Section, expand_name, read_question};
 pub use write::{Ede, Owner, ReplyFlags, Soa, Writer};

@@ -3,7 +3,12 @@
 //! Read in two steps, because the ladder of `server/respond` has gates between them: [`Header::read`], then [`Query::read`].
 
 use super::{HEADER_OCTETS, PLAIN_UDP_OCTETS, UDP_OCTETS_MAX, rtype, u16_at};
-use crate::name::NameRef;
+use crate::name::{NAME_OCTETS_MAX, NameRef};
+
+/// Octets of an OPT without options (RFC 6891 §6.1.2).
+const OPT_OCTETS: usize = 11;
+/// The most octets of a [`Query::trimmed`]: header, question, OPT.
+pub const TRIMMED_OCTETS_MAX: usize = HEADER_OCTETS + NAME_OCTETS_MAX + 4 + OPT_OCTETS;
 
 /// A message's twelve header octets (RFC 1035 §4.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +134,24 @@ impl<'a> Query<'a> {
         self.edns.map_or(PLAIN_UDP_OCTETS, |edns| usize::from(edns.udp_octets).clamp(PLAIN_UDP_OCTETS, UDP_OCTETS_MAX))
     }
 
+    /// The query without what no answer needs: its header, its question as it was spelled, and of an OPT the fields without options. At most
+    /// [`TRIMMED_OCTETS_MAX`] octets; read again, it is this query.
+    #[must_use]
+    pub fn trimmed(&self) -> Box<[u8]> {
+        let mut octets = Vec::with_capacity(HEADER_OCTETS + self.question.len() + OPT_OCTETS);
+        for field in [self.header.id, self.header.flags, 1, 0, 0, u16::from(self.edns.is_some())] {
+            octets.extend(field.to_be_bytes());
+        }
+        octets.extend_from_slice(self.question);
+        if let Some(edns) = self.edns {
+            octets.push(0);
+            octets.extend(rtype::OPT.to_be_bytes());
+            octets.extend(edns.udp_octets.to_be_bytes());
+            octets.extend([0, edns.version, u8::from(edns.dnssec_ok) << 7, 0, 0, 0]);
+        }
+        octets.into_boxed_slice()
+    }
+
     /// Whether DNSSEC records are wanted.
     #[must_use]
     pub fn dnssec_ok(&self) -> bool {
@@ -221,6 +244,25 @@ mod tests {
             ("rdata over the end", packet(b"\0\0\x29\x10\0\0\0\x80\0\0\x01", [1, 0, 0, 1])),
         ] {
             assert!(read(&octets).is_err(), "{why}");
+        }
+    }
+
+    #[test]
+    fn trimmed_it_is_the_same_query() {
+        let padding = [b"\0\0\x29\x04\xd0\0\0\0\0\x0f\xa4\0\x0c\x0f\xa0".as_slice(), &[0; 4000]].concat();
+        let tsig = b"\xc0\x0c\0\xfa\0\xff\0\0\0\0\0\x02hi";
+        for octets in [
+            packet(b"", [1, 0, 0, 0]),
+            packet(OPT, [1, 0, 0, 1]),
+            packet(&padding, [1, 0, 0, 1]),
+            packet(&[tsig, OPT].concat(), [1, 0, 0, 2]),
+        ] {
+            let query = read(&octets).unwrap();
+            let trimmed = query.trimmed();
+            let again = read(&trimmed).unwrap();
+            assert!(trimmed.len() <= 12 + 15 + OPT_OCTETS);
+            assert_eq!((again.header.id, again.header.flags), (query.header.id, query.header.flags));
+            assert_eq!((again.question, again.edns), (query.question, query.edns));
         }
     }
 

@@ -140,7 +140,7 @@ fn with_nobody_to_answer_it_is_servfail_and_listed_names_are_still_sunk() {
 fn a_full_table_turns_misses_away_and_nothing_else() {
     let upstream = Upstream::start();
     let plan = Plan::new().upstreams(&[&upstream]).feed("ads", "listed.test\n").key("server", "workers = 1");
-    let house = plan.key("upstream", "in-flight-max = 2").key("upstream", "waiters-max = 2").start();
+    let house = plan.key("upstream", "in-flight-max = 2").key("upstream", "waiting-per-client-max = 3").start();
     assert!(house.a("cached.test").is_upstreams());
     let mut client = house.client(Via::Udp);
     for name in ["hold.one.test", "hold.one.test", "hold.two.test"] {
@@ -157,8 +157,43 @@ fn a_full_table_turns_misses_away_and_nothing_else() {
     }
     let text = house.server().metrics().render();
     assert_eq!(sum(&text, "cenote_queries_total", "outcome=\"overload\""), 4);
+    assert_eq!(house.metric("cenote_limit_reached_total{limit=\"waiting-per-client\"}"), 4);
     upstream.release();
     assert!((0..3).all(|_| client.receive().is_upstreams()));
+}
+
+#[test]
+fn a_client_that_fills_the_table_gives_way_to_one_that_asks_for_less() {
+    let upstream = Upstream::start();
+    let plan = Plan::new().upstreams(&[&upstream]).key("server", "workers = 1");
+    let house = plan.key("upstream", "in-flight-max = 2").start();
+    let (mut greedy, mut other) = (house.client_at("127.0.0.8", Via::Udp), house.client_at("127.0.0.9", Via::Udp));
+    for name in ["hold.one.test", "hold.two.test"] {
+        greedy.send(&Ask::a(name).octets());
+        upstream.wait_for(name, 1);
+    }
+    greedy.send(&Ask::a("hold.three.test").octets());
+    assert_eq!(greedy.receive().rcode(), ResponseCode::ServFail, "it makes no room for itself");
+    assert!(other.ask(&Ask::a("one.test")).is_upstreams());
+    assert_eq!(greedy.receive().rcode(), ResponseCode::ServFail, "one of its own gave way");
+    assert_eq!(house.metric("cenote_limit_reached_total{limit=\"in-flight\"}"), 2);
+    upstream.release();
+    assert!(greedy.receive().is_upstreams());
+}
+
+#[test]
+fn many_clients_may_wait_for_one_name() {
+    let upstream = Upstream::start();
+    let house = Plan::new().upstreams(&[&upstream]).key("server", "workers = 1").start();
+    let mut clients: Vec<_> = (1..=20).map(|last| house.client_at(&format!("127.0.7.{last}"), Via::Udp)).collect();
+    for client in &mut clients {
+        (0..30).for_each(|_| client.send(&Ask::a("hold.test").octets()));
+    }
+    eventually("all wait", || house.metric("cenote_coalesced_total") == 599);
+    upstream.release();
+    for client in &mut clients {
+        assert!((0..30).all(|_| client.receive().is_upstreams()));
+    }
 }
 
 #[test]

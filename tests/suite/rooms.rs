@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may name; `*` is everyone but `cli`.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("sys", &[]),
     ("name", &[]),
+    ("net", &[]),
     ("metrics", &[]),
     ("wire", &["name"]),
     ("index", &["name", "sys"]),
@@ -16,7 +17,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("cache", &["name", "wire"]),
     ("forward", &["name", "wire", "policy", "cache"]),
     ("feed", &["name", "wire", "index", "policy", "metrics"]),
-    ("server", &["name", "wire", "policy", "zone", "cache", "forward", "metrics", "sys"]),
+    ("server", &["name", "net", "wire", "policy", "zone", "cache", "forward", "metrics", "sys"]),
     ("admin", &["metrics", "policy", "feed"]),
     ("config", &["name", "index", "policy", "zone", "cache", "forward", "feed", "server", "admin"]),
     ("app", &["*"]),
@@ -24,8 +25,9 @@ const ROOMS: [(&str, &[&str]); 15] = [
 ];
 
 /// Rooms and files without a clock, a socket, randomness of their own, waiting or logging.
-const PURE: [&str; 13] = [
+const PURE: [&str; 14] = [
     "name/",
+    "net/",
     "wire/",
     "index/",
     "policy/",
