@@ -190,11 +190,11 @@ pub(super) fn random() -> Result<StdRng, StartError> {
     StdRng::try_from_rng(&mut SysRng).map_err(|error| system("draw randomness")(error.into()))
 }
 
-/// The workers' mailboxes, and their threads.
-pub(super) type Workers = (Arc<[Post]>, Vec<JoinHandle<()>>);
+/// The workers' mailboxes, and the workers.
+pub(super) type Workers = (Arc<[Post]>, Vec<Worker>);
 
-/// Starts every worker: their posts and their threads.
-pub(super) fn start_workers(
+/// Builds every worker; none reads a query before it is run.
+pub(super) fn build_workers(
     settings: &Settings,
     common: &Common,
     sockets: Vec<Vec<UdpSocket>>,
@@ -225,10 +225,15 @@ pub(super) fn start_workers(
         });
         built.push(worker.map_err(system("make a poller"))?);
     }
+    Ok((posts.into(), built))
+}
+
+/// Starts the workers' threads.
+pub(super) fn run_workers(built: Vec<Worker>) -> Result<Vec<JoinHandle<()>>, StartError> {
     let mut threads = Vec::new();
     for (index, worker) in built.into_iter().enumerate() {
         let thread = thread::Builder::new().name(format!("cenote-{index}")).spawn(move || worker.run());
         threads.push(thread.map_err(system("start a thread"))?);
     }
-    Ok((posts.into(), threads))
+    Ok(threads)
 }

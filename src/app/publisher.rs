@@ -78,42 +78,62 @@ pub(super) struct Publisher {
     pub(super) whole: bool,
     /// Reloads that changed nothing because they failed.
     pub(super) reload_failures: u64,
+    /// What was found in the state directory, until the first generation is enforced.
+    pub(super) restored: Restored,
+}
+
+/// What a start found in the state directory.
+#[derive(Default)]
+pub(super) struct Restored {
+    /// The feeds of the newest generation that is whole.
+    kept: Option<FeedSet>,
+    /// What the operator should know.
+    notes: Vec<String>,
 }
 
 impl Publisher {
-    /// The first generation: what was kept, if it may be enforced, else what the sources give. A source that cannot be read is waited for; if
-    /// none can be, that is an error, unless the operator would rather wait.
-    pub(super) fn first_load(&mut self, progress: Progress<'_>) -> Result<Reloaded, ReloadError> {
+    /// Opens the state directory, and enforces what was kept, if that may be. Nothing of the sources is read: what changed since is read next.
+    pub(super) fn restore(&mut self, progress: Progress<'_>) -> Result<Option<Reloaded>, ReloadError> {
         // What is counted is there before it is: the first load may take long, and be refused.
         self.set_gauges();
-        let (kept, mut notes) = self.open_store()?;
+        let (kept, notes) = self.open_store()?;
         self.schedule.set(intervals(&self.settings), Instant::now());
-        let loaded = match (&kept, self.settings.state.start) {
-            // Nothing of the sources is read here: what changed since is read next.
-            (Some(kept), Start::LastGood | Start::Open) => {
-                Some(load_feeds(&self.settings.feeds, Some(kept), Wanted::Nothing, progress)?)
-            }
-            _ => None,
+        self.restored = Restored { kept, notes };
+        let Some(kept) = self.restored.kept.as_ref().filter(|_| self.settings.state.start != Start::Wait) else {
+            return Ok(None);
         };
-        let loaded = if let Some(loaded) = loaded.filter(|loaded| loaded.set.has_some()) {
-            self.whole = true;
-            loaded
-        } else {
-            self.seen = Some(look(&self.files()));
-            load_feeds(&self.settings.feeds, kept.as_ref(), Wanted::Changed, progress)?
-        };
+        let loaded = load_feeds(&self.settings.feeds, Some(kept), Wanted::Nothing, progress)?;
+        if !loaded.set.has_some() {
+            return Ok(None);
+        }
+        self.whole = true;
+        Ok(Some(self.take_first(loaded)))
+    }
+
+    /// The first generation where nothing that was kept is enforced: what the sources give. A source that cannot be read is waited for; if none
+    /// can be, that is an error, unless the operator would rather wait.
+    pub(super) fn first_load(&mut self, progress: Progress<'_>) -> Result<Reloaded, ReloadError> {
+        self.seen = Some(look(&self.files()));
+        let loaded = load_feeds(&self.settings.feeds, self.restored.kept.as_ref(), Wanted::Changed, progress)?;
         if self.settings.state.start == Start::LastGood && !loaded.troubles.is_empty() && !loaded.set.has_some() {
             // Why nothing that was kept helps.
-            notes.iter().for_each(|note| tracing::warn!("{note}"));
+            self.restored.notes.iter().for_each(|note| tracing::warn!("{note}"));
             return Err(ReloadError::Feeds(loaded.troubles));
         }
-        let mut reloaded = self.take(loaded);
+        let reloaded = self.take_first(loaded);
         if !self.whole {
             tracing::error!("not all feeds could be read: see the warnings; they are tried again");
         }
-        reloaded.notes.splice(..0, notes.drain(..));
-        reloaded.notes.extend(self.notes());
         Ok(reloaded)
+    }
+
+    /// Takes the first that was loaded; what was kept has served its purpose.
+    fn take_first(&mut self, loaded: LoadedFeeds) -> Reloaded {
+        let Restored { notes, .. } = std::mem::take(&mut self.restored);
+        let mut reloaded = self.take(loaded);
+        reloaded.notes.splice(..0, notes);
+        reloaded.notes.extend(self.notes());
+        reloaded
     }
 
     /// The generation that is enforced; 0: none is yet, or not all of it.

@@ -11,11 +11,11 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::assembly::{Common, Doors, STREAM_PATIENCE, finish_time, random, start_workers};
+use super::assembly::{Common, Doors, STREAM_PATIENCE, build_workers, finish_time, random, run_workers};
 use super::control::{Control, Refusals};
 use super::keeping::Keeping;
 use super::merging::Merging;
-use super::publisher::Publisher;
+use super::publisher::{Publisher, Restored};
 use super::signals::Told;
 use super::tasks::{Task, tasks};
 use super::upstreams::tell_of_upstreams;
@@ -114,35 +114,13 @@ impl Server {
         let common = Common::new(&settings, Arc::clone(&zones), doors.workers(), asks)?;
         let metrics = Arc::clone(&common.metrics);
         let mut started = doors.started();
-        let (posts, workers) = start_workers(&settings, &common, doors.sockets.udp)?;
+        let (posts, workers) = build_workers(&settings, &common, doors.sockets.udp)?;
 
-        let ((stop, stopping), (close, closing)) = (watch::channel(false), watch::channel(false));
-        let (tasks, queue) = tasks();
-        let shard = common.shards.last().map(Arc::clone).unwrap_or_default();
-        let parts = Arc::new(common.stream_parts(&settings, &posts, shard));
-        let streams = runtime.spawn(serve_streams(doors.sockets.tcp, parts, stopping));
         let servers: Arc<[SocketAddr]> = settings.upstream.upstreams().into();
         let budget = Duration::from_millis(u64::from(settings.upstream.budget_ms));
-        runtime.spawn(tell_of_upstreams(servers.to_vec(), Arc::clone(&common.health), common.clock));
-        runtime.spawn(ask_over_tcp(asked, servers, Arc::clone(&posts), budget));
-        let mut open = JoinSet::new();
-        if let Some(listener) = doors.http {
-            let http = serve_door("HTTP", serve_http(listener, Arc::clone(&metrics), closing.clone()));
-            open.spawn_on(http, runtime.handle());
-        }
+        let shard = common.shards.last().map(Arc::clone).unwrap_or_default();
+        let parts = Arc::new(common.stream_parts(&settings, &posts, shard));
         let refusals = Arc::<Refusals>::default();
-        let control = Arc::new(Control {
-            live: Arc::clone(&common.live),
-            metrics: Arc::clone(&metrics),
-            listen: started.listen.clone(),
-            refusals: Arc::clone(&refusals),
-            tasks: Mutex::new(tasks.clone()),
-        });
-        if let Some(socket) = doors.socket {
-            let control = Arc::<Control>::clone(&control);
-            open.spawn_on(serve_door("the admin socket", socket.serve(control, closing)), runtime.handle());
-        }
-
         let drain = Duration::from_secs(u64::from(settings.server.drain_secs));
         let finish = finish_time(&settings);
         let mut publisher = Publisher {
@@ -151,7 +129,7 @@ impl Server {
             live: Arc::clone(&common.live),
             posts: Arc::clone(&posts),
             metrics: Arc::clone(&metrics),
-            refusals,
+            refusals: Arc::clone(&refusals),
             feeds: None,
             seen: None,
             zones,
@@ -166,8 +144,35 @@ impl Server {
             keeping: Keeping::default(),
             whole: false,
             reload_failures: 0,
+            restored: Restored::default(),
         };
-        let loaded = publisher.first_load(progress);
+        // What was kept is enforced before the first query is read: those that come meanwhile wait in the sockets.
+        let restored = publisher.restore(progress)?;
+        let workers = run_workers(workers)?;
+
+        let ((stop, stopping), (close, closing)) = (watch::channel(false), watch::channel(false));
+        let (tasks, queue) = tasks();
+        let streams = runtime.spawn(serve_streams(doors.sockets.tcp, parts, stopping));
+        runtime.spawn(tell_of_upstreams(servers.to_vec(), Arc::clone(&common.health), common.clock));
+        runtime.spawn(ask_over_tcp(asked, servers, Arc::clone(&posts), budget));
+        let mut open = JoinSet::new();
+        if let Some(listener) = doors.http {
+            let http = serve_door("HTTP", serve_http(listener, Arc::clone(&metrics), closing.clone()));
+            open.spawn_on(http, runtime.handle());
+        }
+        let control = Arc::new(Control {
+            live: Arc::clone(&common.live),
+            metrics: Arc::clone(&metrics),
+            listen: started.listen.clone(),
+            refusals: Arc::clone(&refusals),
+            tasks: Mutex::new(tasks.clone()),
+        });
+        if let Some(socket) = doors.socket {
+            let control = Arc::<Control>::clone(&control);
+            open.spawn_on(serve_door("the admin socket", socket.serve(control, closing)), runtime.handle());
+        }
+
+        let loaded = restored.map_or_else(|| publisher.first_load(progress), Ok);
         if let Ok(Reloaded { generation, notes, refused: _ }) = &loaded {
             started.generation = *generation;
             started.notes.extend_from_slice(notes);

@@ -1,11 +1,13 @@
 //! An update of a feed: what is refused and what stays then, what outlives the server, and how an operator goes back.
 
 use std::fs;
+use std::net::UdpSocket;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::harness::{House, Plan, eventually};
+use crate::harness::{Ask, House, PATIENCE, Plan, eventually, free_addresses, sum};
 
 const FOUR: &str = "one.test\ntwo.test\nthree.test\nfour.test\n";
 
@@ -38,6 +40,29 @@ fn kept(folder: &Path, end: &str) -> Vec<std::path::PathBuf> {
     files.retain(|file| file.to_str().unwrap().ends_with(end));
     files.sort();
     files
+}
+
+#[test]
+fn what_was_kept_is_enforced_before_the_first_query_is_read() {
+    let [at] = free_addresses();
+    let many: String = (0..50_000).map(|i| format!("n{i}.test\n")).collect();
+    let plan = keeping().key("server", &format!("listen = ['{at}']")).feed("ads", &many).start().stop();
+    let (asker, started, end) =
+        (UdpSocket::bind("127.0.0.1:0").unwrap(), AtomicBool::new(false), Instant::now() + PATIENCE);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !started.load(Ordering::Relaxed) && Instant::now() < end {
+                // Refused while nobody listens.
+                asker.send_to(&Ask::a("n7.test").octets(), at).ok();
+                thread::yield_now();
+            }
+        });
+        let house = plan.start();
+        started.store(true, Ordering::Relaxed);
+        let asked = |outcome: &str| sum(&house.server().metrics().render(), "cenote_queries_total", outcome);
+        eventually("it is asked", || asked("outcome=\"sunk\"") > 0);
+        assert_eq!(asked("outcome=\"not-ready\""), 0);
+    });
 }
 
 #[test]
