@@ -63,6 +63,15 @@ impl Publisher {
         Ok((kept.map(FeedSet::from_kept), notes))
     }
 
+    /// Writes down the number that is about to be enforced. If that fails, what comes of keeping it will say so.
+    pub(super) fn give_number(&mut self) {
+        if let Some(store) = self.store.as_mut().filter(|store| store.is_writable())
+            && let Err(error) = store.give_number(self.generation)
+        {
+            tracing::debug!(error = super::chain(&error), "the number of a generation is not written down");
+        }
+    }
+
     /// Keeps what is in force on disk; what the operator should know if that fails.
     pub(super) fn keep(&mut self) -> Option<String> {
         self.keep_by(Store::save, 0)

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
+use super::StartError;
+use super::assembly::{Common, random};
 use super::control::Refusals;
 use super::feeds::FeedSet;
 use super::generation::{self, Accounts};
@@ -79,12 +81,12 @@ pub(super) struct Publisher {
     /// Reloads that changed nothing because they failed.
     pub(super) reload_failures: u64,
     /// What was found in the state directory, until the first generation is enforced.
-    pub(super) restored: Restored,
+    restored: Restored,
 }
 
 /// What a start found in the state directory.
 #[derive(Default)]
-pub(super) struct Restored {
+struct Restored {
     /// The feeds of the newest generation that is whole.
     kept: Option<FeedSet>,
     /// What the operator should know.
@@ -92,6 +94,43 @@ pub(super) struct Restored {
 }
 
 impl Publisher {
+    /// One that has published nothing yet.
+    ///
+    /// # Errors
+    /// What the system says that has no random octets.
+    pub(super) fn new(
+        config_file: Option<PathBuf>,
+        settings: Settings,
+        common: &Common,
+        posts: Arc<[Post]>,
+        zones: Arc<Zones>,
+        refusals: Arc<Refusals>,
+    ) -> Result<Self, StartError> {
+        Ok(Self {
+            config_file,
+            settings,
+            live: Arc::clone(&common.live),
+            posts,
+            metrics: Arc::clone(&common.metrics),
+            refusals,
+            feeds: None,
+            seen: None,
+            zones,
+            generation: 0,
+            published_at_secs: 0,
+            ends: None,
+            accounts: common.accounts.clone(),
+            store: None,
+            schedule: Schedule::default(),
+            random: random()?,
+            merging: Merging::default(),
+            keeping: Keeping::default(),
+            whole: false,
+            reload_failures: 0,
+            restored: Restored::default(),
+        })
+    }
+
     /// Opens the state directory, and enforces what was kept, if that may be. Nothing of the sources is read: what changed since is read next.
     pub(super) fn restore(&mut self, progress: Progress<'_>) -> Result<Option<Reloaded>, ReloadError> {
         // What is counted is there before it is: the first load may take long, and be refused.
@@ -376,6 +415,7 @@ impl Publisher {
         let (indexes, ends) = feeds.in_force(self.published_at_secs);
         self.ends = ends;
         self.generation += 1;
+        self.give_number();
         let mut accounts = Accounts::new(&self.metrics);
         let account = |tenant: &TenantConfig| accounts.account(tenant);
         let rules = generation::rules(&self.settings, Arc::clone(&self.zones), Some(indexes), self.generation, account);

@@ -11,18 +11,15 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::assembly::{Common, Doors, STREAM_PATIENCE, build_workers, finish_time, random, run_workers};
+use super::assembly::{Common, Doors, STREAM_PATIENCE, build_workers, finish_time, run_workers};
 use super::control::{Control, Refusals};
-use super::keeping::Keeping;
-use super::merging::Merging;
-use super::publisher::{Publisher, Restored};
+use super::publisher::Publisher;
 use super::signals::Told;
 use super::tasks::{Task, tasks};
 use super::upstreams::tell_of_upstreams;
 use super::{FeedState, Progress, ReloadError, Reloaded, Signals, StartError, chain, system};
 use crate::admin::{self, serve_http};
 use crate::config::Settings;
-use crate::feed::Schedule;
 use crate::metrics::Metrics;
 use crate::policy::Live;
 use crate::server::{Post, Rules, Shutdown, ask_over_tcp, serve_streams};
@@ -123,29 +120,9 @@ impl Server {
         let refusals = Arc::<Refusals>::default();
         let drain = Duration::from_secs(u64::from(settings.server.drain_secs));
         let finish = finish_time(&settings);
-        let mut publisher = Publisher {
-            config_file: config_file.map(Path::to_owned),
-            settings,
-            live: Arc::clone(&common.live),
-            posts: Arc::clone(&posts),
-            metrics: Arc::clone(&metrics),
-            refusals: Arc::clone(&refusals),
-            feeds: None,
-            seen: None,
-            zones,
-            generation: 0,
-            published_at_secs: 0,
-            accounts: common.accounts,
-            ends: None,
-            store: None,
-            schedule: Schedule::default(),
-            random: random()?,
-            merging: Merging::default(),
-            keeping: Keeping::default(),
-            whole: false,
-            reload_failures: 0,
-            restored: Restored::default(),
-        };
+        let config_file = config_file.map(Path::to_owned);
+        let mut publisher =
+            Publisher::new(config_file, settings, &common, Arc::clone(&posts), zones, Arc::clone(&refusals))?;
         // What was kept is enforced before the first query is read: those that come meanwhile wait in the sockets.
         let restored = publisher.restore(progress)?;
         let workers = run_workers(workers)?;

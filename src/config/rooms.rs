@@ -337,6 +337,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one table")]
     fn each_wrong_value_is_told_by_line_key_and_expectation() {
         for (text, line, key, part) in [
             ("[server]\nworkers = 'x'", 2, "server.workers", "expected a whole number from 0 to 256, got 'x'"),

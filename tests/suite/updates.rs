@@ -66,6 +66,18 @@ fn what_was_kept_is_enforced_before_the_first_query_is_read() {
 }
 
 #[test]
+fn no_number_is_given_twice_though_a_generation_was_not_kept() {
+    let house = keeping().feed("ads", FOUR).start();
+    house.replace("ads", "five.test\n");
+    house.refresh(&["ads"], true).unwrap();
+    let last = house.generation();
+    let plan = house.stop();
+    fs::remove_file(kept(plan.folder(), ".json").pop().unwrap()).unwrap();
+    let house = plan.start();
+    assert!(house.generation() > last, "{} after {last}", house.generation());
+}
+
+#[test]
 fn each_rule_of_the_gate_refuses_by_its_name_and_keeps_the_last_good() {
     let bounds =
         "format = 'plain'\ngrowth-max-percent = 100\nentries-min = 3\nentries-max = 2000\nrefused-max-percent = 40\n";

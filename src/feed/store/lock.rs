@@ -1,15 +1,21 @@
 //! [`Lock`]: one server a folder. The folder itself is locked, which nobody removes by cleaning up, and a file in it, which earlier versions lock
 //! and file systems know that lock no folders (NFS). Held until it is dropped, or the process ends in whatever way.
+//!
+//! In the file stands the last number that was given to a generation, kept or not, so that no number is given twice. It is written over in its
+//! place, which a full disk allows.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use super::StoreError;
 
 /// The file that is locked.
 pub(super) const LOCK: &str = "lock";
+
+/// Octets of a number in it: the digits of the largest, and a newline.
+const NUMBER_OCTETS: usize = 21;
 
 /// A folder that is this process's to write in.
 #[derive(Debug)]
@@ -38,6 +44,20 @@ impl Lock {
         lock_folder(&folder)?;
         lock_file(&file)?;
         Ok(Self { folder, file })
+    }
+
+    /// The last number that was given, as far as is known; 0: none was.
+    pub(super) fn last_number(&self) -> u64 {
+        let mut digits = [0; NUMBER_OCTETS];
+        let read = self.file.read_exact_at(&mut digits, 0);
+        let digits = std::str::from_utf8(&digits).ok().filter(|_| read.is_ok());
+        digits.and_then(|digits| digits.trim_end().parse().ok()).unwrap_or(0)
+    }
+
+    /// Writes down that `number` is given.
+    pub(super) fn give_number(&self, number: u64) -> io::Result<()> {
+        self.file.write_all_at(format!("{number:020}\n").as_bytes(), 0)?;
+        self.file.sync_data()
     }
 
     /// Takes anew what is no longer there as it was taken: a folder, or a file in it, that an operator removed may have been made by another
@@ -74,7 +94,7 @@ fn open_folder(folder: &Path) -> Result<File, NotLocked> {
 /// Opens the file in it, made if it is not there.
 fn open_file(folder: &Path) -> Result<File, NotLocked> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600);
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
     options.open(folder.join(LOCK)).map_err(NotLocked::Unwritable)
 }
 
@@ -138,6 +158,23 @@ mod tests {
         lock.renew(&folder).unwrap();
         drop(lock);
         assert!(Lock::take(&folder).is_ok());
+    }
+
+    #[test]
+    fn the_last_number_outlives_the_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = Lock::take(folder.path()).unwrap();
+        assert_eq!(lock.last_number(), 0, "an empty file");
+        for number in [7, u64::MAX, 12] {
+            lock.give_number(number).unwrap();
+            assert_eq!(lock.last_number(), number);
+        }
+        drop(lock);
+        assert_eq!(Lock::take(folder.path()).unwrap().last_number(), 12);
+        for damaged in ["", "12", "0000000000000000001x\n", "\u{fc}0000000000000000012\n"] {
+            fs::write(folder.path().join(LOCK), damaged).unwrap();
+            assert_eq!(Lock::take(folder.path()).unwrap().last_number(), 0, "{damaged:?}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! generation-0000000012-big.index    an index, named after the generation that first had it; never written twice
 //! generation-0000000015-big.overlay  what a later generation has over it
 //! generation-0000000015.json         a generation: which indexes, and each feed's standing
-//! lock                               held while a server uses the folder, as is the folder itself
+//! lock                               held while a server uses the folder, as is the folder itself; in it the last number given
 //! ```
 //!
 //! Only what is ours is removed: files of these names that begin as we write them, and those that a manifest names, however earlier versions
@@ -29,7 +29,7 @@ pub use manifest::KeptFeed;
 pub use names::is_kept_name;
 
 use crate::index::{Index, OpenError};
-use lock::{Lock, NotLocked};
+use lock::{LOCK, Lock, NotLocked};
 use manifest::Manifest;
 use names::Kind;
 
@@ -245,10 +245,21 @@ impl Store {
             .collect()
     }
 
-    /// The highest number ever kept here, as far as can be told.
+    /// The highest number ever given here, as far as can be told.
     #[must_use]
     pub fn last_number(&self) -> u64 {
-        self.numbers().into_iter().next_back().unwrap_or(0)
+        let kept = self.numbers().into_iter().next_back().unwrap_or(0);
+        self.lock.as_ref().map_or(0, Lock::last_number).max(kept)
+    }
+
+    /// Writes down that a generation has this number, so that no other gets it though this one may never be kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`], [`StoreError::InUse`].
+    pub fn give_number(&mut self, generation: u64) -> Result<(), StoreError> {
+        self.hold()?;
+        let Ok(lock) = &self.lock else { return Ok(()) };
+        lock.give_number(generation).map_err(|source| StoreError::Write { path: self.folder.join(LOCK), source })
     }
 
     /// Keeps a generation; indexes that the one kept last has are not written again. One that holds the same as the last takes its place.

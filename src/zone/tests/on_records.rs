@@ -121,7 +121,6 @@ fn whatever_record_loads_is_answered_and_reads_back() {
         let config = Config {
             zones: vec![ZoneConfig { apex: name("r.example"), file }],
             special_names: SpecialConfig { enabled: false, ..Config::default().special_names },
-            ..Config::default()
         };
         let Ok(zones) = Zones::build(&config) else { continue };
         let number = crate::wire::DataType::read(kind.as_bytes()).unwrap().number();
