@@ -147,6 +147,8 @@ fn a_sunk_name_and_a_cached_answer_allocate_nothing() {
         );
         let walled = query(b"\x01a\x06walled\x04test\0");
         assert_eq!(allocations(&mut responder, &rules, &walled), 0, "a name in a walled garden");
+        let alias = query_of(b"\x01a\x06walled\x04test\0", 16);
+        assert_eq!(allocations(&mut responder, &rules, &alias), 0, "its alias alone, which leads to no own zone");
 
         for (name, what) in
             [(&b"\x04data\x04test\0"[..], "local data"), (b"\x01a\x03own\x04test\0", "a tenant's own name")]

@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::places::{Place, Places};
+use super::slots::{ConnectionSlots, Slot};
 use super::{Stop, stopped};
 use crate::metrics::Metrics;
 
@@ -57,7 +57,7 @@ pub async fn serve_http(listener: std::net::TcpListener, metrics: Arc<Metrics>, 
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let limits = Limits { connections: HTTP_CONNECTIONS_MAX, request: REQUEST_TIME_MAX, answer: ANSWER_TIME_MAX };
-    serve_at(Doors { listener, places: Places::new(limits.connections), limits }, metrics, stop).await
+    serve_at(Doors { listener, slots: ConnectionSlots::new(limits.connections), limits }, metrics, stop).await
 }
 
 /// What connections may use up.
@@ -134,22 +134,22 @@ struct Doors {
     /// Where they come from.
     listener: TcpListener,
     /// Who is there.
-    places: Places,
+    slots: ConnectionSlots,
     /// What each may use up.
     limits: Limits,
 }
 
 impl axum::serve::Listener for Doors {
-    type Io = Guest;
+    type Io = LimitedStream;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Guest, SocketAddr) {
+    async fn accept(&mut self) -> (LimitedStream, SocketAddr) {
         loop {
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
-                    let place = self.places.take().await;
+                    let slot = self.slots.take().await;
                     let deadline = Box::pin(sleep(self.limits.request));
-                    return (Guest { stream, deadline, answer_max: self.limits.answer, place }, peer);
+                    return (LimitedStream { stream, deadline, answer_max: self.limits.answer, slot }, peer);
                 }
                 Err(_) => sleep(ACCEPT_PAUSE).await,
             }
@@ -162,7 +162,7 @@ impl axum::serve::Listener for Doors {
 }
 
 /// A connection with its deadline and its place.
-struct Guest {
+struct LimitedStream {
     /// The connection.
     stream: TcpStream,
     /// When it is cut off.
@@ -170,23 +170,23 @@ struct Guest {
     /// How long it may take to read its answer.
     answer_max: Duration,
     /// Given back when the connection ends; lost if another connection needs it more.
-    place: Place,
+    slot: Slot,
 }
 
-impl Guest {
+impl LimitedStream {
     /// Past its deadline, or without its place, an error; else it waits for whichever comes first.
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         if self.deadline.as_mut().poll(context).is_ready() {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        if self.place.poll_lost(context).is_ready() {
+        if self.slot.poll_lost(context).is_ready() {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Ok(())
     }
 }
 
-impl AsyncRead for Guest {
+impl AsyncRead for LimitedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -198,10 +198,10 @@ impl AsyncRead for Guest {
     }
 }
 
-impl AsyncWrite for Guest {
+impl AsyncWrite for LimitedStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         // Nothing is written but an answer: the request is there.
-        if self.place.begin_answer() {
+        if self.slot.begin_answer() {
             let later = Instant::now() + self.answer_max;
             self.deadline.as_mut().reset(later);
         }
@@ -237,7 +237,7 @@ mod tests {
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            let doors = Doors { listener, places: Places::new(limits.connections), limits };
+            let doors = Doors { listener, slots: ConnectionSlots::new(limits.connections), limits };
             let (stop, stopping) = tokio::sync::watch::channel(false);
             let server = tokio::spawn(serve_at(doors, Arc::clone(&metrics), stopping));
             tokio::task::spawn_blocking(move || client(address, &metrics)).await.unwrap();
@@ -323,7 +323,9 @@ mod tests {
             let slow = std::net::TcpStream::connect(address).unwrap();
             (&slow).write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
             let closed = || (&slow).write_all(b"x").is_err();
+            let until = std::time::Instant::now() + Duration::from_secs(30);
             while !closed() {
+                assert!(std::time::Instant::now() < until, "the server does not close it");
                 std::thread::yield_now();
             }
         });

@@ -7,8 +7,8 @@ mod ask;
 mod config;
 mod http;
 mod paths;
-mod places;
 mod protocol;
+mod slots;
 mod socket;
 
 pub use ask::{AskError, ask, find_server};

@@ -157,7 +157,7 @@ impl Publisher {
         if self.settings.state.start == Start::LastGood && !loaded.troubles.is_empty() && !loaded.set.has_some() {
             // Why nothing that was kept helps.
             self.restored.notes.iter().for_each(|note| tracing::warn!("{note}"));
-            return Err(ReloadError::Feeds(loaded.troubles));
+            return Err(ReloadError::NothingToEnforce(loaded.troubles));
         }
         let reloaded = self.take_first(loaded);
         if !self.whole {

@@ -106,9 +106,16 @@ pub enum ReloadError {
     /// The index could not be built.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// The first load, or a load without a server: these could not be taken.
+    /// A load without a server: these could not be taken.
     #[error("{}", list(.0))]
     Feeds(Vec<FeedTrouble>),
+    /// The first load: none could be taken.
+    #[error(
+        "{}\nno feed could be read and none is kept, so that nothing would be enforced: not started; mend the sources, or set state.start = \
+         \"wait\" or \"open\"",
+        list(.0)
+    )]
+    NothingToEnforce(Vec<FeedTrouble>),
     /// A generation could not be had back, or another server has the folder.
     #[error(transparent)]
     Store(#[from] StoreError),

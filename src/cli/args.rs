@@ -53,7 +53,7 @@ pub(super) enum Command {
     ///
     /// A pinned feed does not follow its source until `cenote feed unpin`; everything else goes on as before.
     Rollback(Rollback),
-    /// List, refresh or unpin the running server's feeds.
+    /// List, refresh, compare or unpin the running server's feeds.
     #[command(subcommand)]
     Feed(Feed),
 }

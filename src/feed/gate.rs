@@ -173,7 +173,9 @@ pub enum GateError {
     #[error("expected at least one usable entry, got none")]
     Empty,
     /// It would sink canaries.
-    #[error("expected no canary to be sunk (gate.canaries), got {0} that would be")]
+    #[error(
+        "expected no canary to be sunk (gate.canaries), got {0} that would be; mend the list at its source, or take the name out of gate.canaries if the list is right (--force does not waive this)"
+    )]
     Canary(u64),
     /// It would sink protected names.
     #[error("expected no protected name to be sunk (gate.protected), got {0} that would be")]

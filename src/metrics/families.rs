@@ -262,7 +262,7 @@ fn put_policy(out: &mut Families, scrape: &Scrape<'_>) {
     );
     out.gauge(
         "cenote_ready",
-        "1 once a policy is enforced; until then queries get SERVFAIL.",
+        "1 once a policy is enforced; until then queries get SERVFAIL, or are forwarded where that is set.",
         u64::from(scrape.gauges.generation != 0),
     );
     out.counter(

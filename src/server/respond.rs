@@ -8,8 +8,8 @@
 //! 5 otherwise                                                       → forward
 //! ```
 //!
-//! Every packet ends in exactly one [`metrics::Outcome`](Counted); what is forwarded is counted when it is settled. The sink and
-//! worker-cache paths allocate nothing.
+//! Every packet ends in exactly one [`metrics::Outcome`](Counted); what is forwarded is counted when it is settled. Sunk names
+//! and answers of the worker's cache allocate nothing, but for what leads into a zone of the operator's ([`Chain`]).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -23,7 +23,7 @@ use super::proxy::{ProxyHeader, identify};
 use super::respond::Miss;
 use super::worker::Clock;
 use super::{Client, Config, Outcome, Responder, Rules};
-use crate::metrics::{Outcome as Counted, Transport};
+use crate::metrics::{Limit, Outcome as Counted, Transport};
 use crate::policy::Live;
 use crate::wire::{Ede, HEADER_OCTETS, STREAM_OCTETS_MAX};
 
@@ -271,17 +271,23 @@ thread_local! {
 /// Climbs the ladder with one query.
 fn answer(responder: &mut Responder, parts: &StreamParts, client: Client, packet: &[u8]) -> Answered {
     let rules = parts.rules.load();
-    ROOM.with_borrow_mut(|room| {
-        let octets = match responder.respond(&rules, packet, client, parts.clock.now_ms(), room) {
-            Outcome::Silence => None,
-            Outcome::Reply(octets) => Some(octets),
-            Outcome::Forward(miss) => match hand_over(parts, client, &miss) {
-                Some(answer) => return Answered::Later(answer),
-                None => responder.turn_away(Transport::Tcp, &miss.query, Counted::Overload, Ede::OTHER, room),
-            },
-        };
-        octets.and_then(|octets| room.get(..octets)).map_or(Answered::Not, |reply| Answered::Now(reply.into()))
-    })
+    let answered = responder.guard(Transport::Tcp, |responder| {
+        ROOM.with_borrow_mut(|room| {
+            let octets = match responder.respond(&rules, packet, client, parts.clock.now_ms(), room) {
+                Outcome::Silence => None,
+                Outcome::Reply(octets) => Some(octets),
+                Outcome::Forward(miss) => match hand_over(parts, client, &miss) {
+                    Some(answer) => return Answered::Later(answer),
+                    None => {
+                        responder.shard().limit(Limit::Handover).bump();
+                        responder.turn_away(Transport::Tcp, &miss.query, Counted::Overload, Ede::OTHER, room)
+                    }
+                },
+            };
+            octets.and_then(|octets| room.get(..octets)).map_or(Answered::Not, |reply| Answered::Now(reply.into()))
+        })
+    });
+    answered.unwrap_or(Answered::Not)
 }
 
 /// Hands a miss to the worker its key belongs to, so that equal questions meet there; `None` when its mailbox is full.

@@ -36,7 +36,8 @@ impl Zones {
     /// Puts the answer to `name`, where an alias leads, behind `message`: a message up to the end of its answer section so far, header
     /// and question with it, for pointers count from its start. `authorities` are records of its authority section, and how many.
     ///
-    /// `None`, and `message` is as it was: the name is in no zone of the operator's, or below a delegation of it, whose servers know.
+    /// `None`, and `message` is as it was: the name is in no zone of the operator's, or below a delegation of it, whose servers know; or the message
+    /// would be over 65,535 octets.
     #[must_use]
     pub fn append(
         &self,

@@ -42,7 +42,7 @@ pub enum ZoneError {
         path: PathBuf,
     },
     /// A line that is no record (RFC 1035 §5).
-    #[error("{}:{line}: expected a record or a directive of a zone file", path.display())]
+    #[error("{}:{line}: expected a record, $ORIGIN or $TTL (no $GENERATE: write its records out)", path.display())]
     Parse {
         /// The file.
         path: PathBuf,

@@ -93,7 +93,7 @@ struct Reading<'p> {
 
 /// A name's records of one type.
 struct Set {
-    /// Those.
+    /// As they are answered, of one owner and type; never empty.
     records: RecordSet,
     /// Octets that they take in an answer.
     octets: usize,

@@ -11,16 +11,16 @@
 //!
 //! Nothing of this is kept: it is made again for every reply, under the zones of today. It allocates, and is only for replies that lead to a zone.
 
-mod taken;
 #[cfg(test)]
 mod tests;
+mod upstream_answer;
 
 use std::net::IpAddr;
 
-use taken::Taken;
+use upstream_answer::UpstreamAnswer;
 
 use crate::cache::{Answer, addresses_in};
-use crate::name::{Name, NameRef};
+use crate::name::{NAME_OCTETS_MAX, Name, NameRef};
 use crate::wire::{
     CLASS_IN, Ede, HEADER_OCTETS, Query, Question, Rcode, Record, Records, ReplyFlags, Section, Writer, read_question,
     rtype,
@@ -58,7 +58,7 @@ pub(super) struct Written {
 }
 
 /// Records of a chain in the making.
-struct Kept {
+struct Unfinished {
     /// The message up to the last of them.
     octets: Vec<u8>,
     /// How many are in its answer section.
@@ -67,7 +67,7 @@ struct Kept {
     names: Vec<(Name, u16)>,
 }
 
-impl Kept {
+impl Unfinished {
     /// None, in a reply to `query`.
     fn new(query: &Query<'_>) -> Option<Self> {
         let mut octets = vec![0; HEADER_OCTETS];
@@ -134,12 +134,16 @@ impl Chain {
         if zones.operator_zones() == 0 || asks_for_alias(query) {
             return None;
         }
-        let target = Name::from_wire(&[front, back].concat()).ok()?;
+        // On the stack: most aliases lead elsewhere.
+        let (mut octets, end) = ([0; NAME_OCTETS_MAX], front.len() + back.len());
+        octets.get_mut(..front.len())?.copy_from_slice(front);
+        octets.get_mut(front.len()..end)?.copy_from_slice(back);
+        let target = Name::from_wire(octets.get(..end)?).ok()?;
         let view = target.view().ok()?;
         if !zones.owns(&view, query.qtype) {
             return None;
         }
-        let mut kept = Kept::new(query)?;
+        let mut kept = Unfinished::new(query)?;
         let qname = Name::from_wire(query.qname.wire()).ok()?;
         kept.put_alias(&qname, rtype::CNAME, ttl_secs, &target)?;
         kept.lead(zones, query, &view, (&[], 0))
@@ -153,10 +157,10 @@ impl Chain {
         if !is_answer || asks_for_alias(query) || !answer.targets().any(|target| is_own(&target.name)) {
             return None;
         }
-        let taken = Taken::apart(query, answer, now_ms)?;
+        let taken = UpstreamAnswer::apart(query, answer, now_ms)?;
         let qname = Name::from_wire(query.qname.wire()).ok()?;
         let path = taken.path(&qname, is_own)?;
-        let mut kept = Kept::new(query)?;
+        let mut kept = Unfinished::new(query)?;
         let of_wildcard = taken.keep(&path, &mut kept)?;
         let (proofs, count) = if of_wildcard { taken.proofs(is_own) } else { (Vec::new(), 0) };
         let end = path.last()?.target.view().ok()?;

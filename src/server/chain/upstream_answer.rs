@@ -1,6 +1,6 @@
 //! An upstream's answer, taken apart: the aliases that lead into a zone of the operator's, and what belongs to them.
 
-use super::{Kept, OPT_OCTETS_MAX};
+use super::{OPT_OCTETS_MAX, Unfinished};
 use crate::cache::Answer;
 use crate::name::{Name, NameRef};
 use crate::wire::{
@@ -21,14 +21,14 @@ pub(super) struct Alias<'r> {
 }
 
 /// An upstream's answer, taken apart.
-pub(super) struct Taken {
+pub(super) struct UpstreamAnswer {
     /// The message.
     octets: Vec<u8>,
     /// Its records of class IN, and their owners.
     records: Vec<(Name, Record)>,
 }
 
-impl Taken {
+impl UpstreamAnswer {
     /// Takes `answer` apart as it is given out at `now_ms`.
     pub(super) fn apart(query: &Query<'_>, answer: &Answer, now_ms: u64) -> Option<Self> {
         let mut octets = vec![0; HEADER_OCTETS + query.question.len() + answer.size_bytes() + OPT_OCTETS_MAX];
@@ -95,7 +95,7 @@ impl Taken {
     }
 
     /// The records of the answer up to the end of `path`; and whether a wildcard made any of them.
-    pub(super) fn keep(&self, path: &[Alias<'_>], kept: &mut Kept) -> Option<bool> {
+    pub(super) fn keep(&self, path: &[Alias<'_>], kept: &mut Unfinished) -> Option<bool> {
         let (mut of_wildcard, mut dnames) = (false, Vec::new());
         for alias in path {
             // RFC 6672 §3.1: a DNAME stands with the CNAME that is made of it.

@@ -1,4 +1,4 @@
-//! [`Places`]: who is connected to the HTTP door, and who makes room when all places are taken.
+//! [`ConnectionSlots`]: who is connected to the HTTP door, and who makes room when all places are taken.
 //!
 //! A new connection always gets a place: that of the oldest that has asked nothing yet, else of the one whose answer has been on its way for
 //! longest. Cost: one lock a connection, and one more when its answer begins; a look through the places when all are taken.
@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Who has a place.
 #[derive(Debug)]
-struct Taken {
+struct Connection {
     /// Whether its answer has begun.
     answering: bool,
     /// Dropped when it loses its place.
@@ -21,16 +21,16 @@ struct Taken {
 }
 
 /// Who is there, by the order in which they came.
-type Register = Arc<Mutex<BTreeMap<u64, Taken>>>;
+type Register = Arc<Mutex<BTreeMap<u64, Connection>>>;
 
 /// The register; a panic while it was held left it whole, for each change of it is one call.
-fn open(register: &Register) -> MutexGuard<'_, BTreeMap<u64, Taken>> {
+fn lock(register: &Register) -> MutexGuard<'_, BTreeMap<u64, Connection>> {
     register.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// So many places.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct ConnectionSlots {
     /// One permit a place.
     free: Arc<Semaphore>,
     /// Who has one.
@@ -39,14 +39,14 @@ pub(super) struct Places {
     next: u64,
 }
 
-impl Places {
+impl ConnectionSlots {
     /// `most` free ones, at least one.
     pub(super) fn new(most: usize) -> Self {
         Self { free: Arc::new(Semaphore::new(most.max(1))), register: Register::default(), next: 0 }
     }
 
     /// Takes a place. With none free, one connection loses its own, and its end is waited for.
-    pub(super) async fn take(&mut self) -> Place {
+    pub(super) async fn take(&mut self) -> Slot {
         let free = Arc::clone(&self.free);
         let permit = match Arc::clone(&free).try_acquire_owned() {
             Ok(permit) => Some(permit),
@@ -59,13 +59,13 @@ impl Places {
         let (keep, lost) = oneshot::channel();
         let number = self.next;
         self.next += 1;
-        open(&self.register).insert(number, Taken { answering: false, _keep: keep });
-        Place { number, register: Arc::clone(&self.register), lost: Some(lost), answering: false, _permit: permit }
+        lock(&self.register).insert(number, Connection { answering: false, _keep: keep });
+        Slot { number, register: Arc::clone(&self.register), lost: Some(lost), answering: false, _permit: permit }
     }
 
     /// Takes a place away.
     fn make_room(&self) {
-        let mut register = open(&self.register);
+        let mut register = lock(&self.register);
         let silent = register.iter().find(|(_, taken)| !taken.answering).map(|(&number, _)| number);
         if let Some(number) = silent.or_else(|| register.keys().next().copied()) {
             register.remove(&number);
@@ -75,7 +75,7 @@ impl Places {
 
 /// A place; given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Slot {
     /// Its number in the register.
     number: u64,
     /// Where it stands, unless it was lost.
@@ -88,7 +88,7 @@ pub(super) struct Place {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Place {
+impl Slot {
     /// Ready once the place is lost.
     pub(super) fn poll_lost(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(lost) = &mut self.lost else { return Poll::Ready(()) };
@@ -105,16 +105,16 @@ impl Place {
             return false;
         }
         self.answering = true;
-        if let Some(taken) = open(&self.register).get_mut(&self.number) {
+        if let Some(taken) = lock(&self.register).get_mut(&self.number) {
             taken.answering = true;
         }
         true
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        open(&self.register).remove(&self.number);
+        lock(&self.register).remove(&self.number);
     }
 }
 
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     /// Whether a place is lost.
-    fn is_lost(place: &mut Place) -> bool {
+    fn is_lost(place: &mut Slot) -> bool {
         place.poll_lost(&mut Context::from_waker(std::task::Waker::noop())).is_ready()
     }
 
@@ -131,7 +131,7 @@ mod tests {
     fn the_oldest_that_asked_nothing_goes_first_then_the_oldest_of_all() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let mut places = Places::new(3);
+            let mut places = ConnectionSlots::new(3);
             let (mut first, mut second, mut third) = (places.take().await, places.take().await, places.take().await);
             assert!(first.begin_answer() && !first.begin_answer());
             for want in [[false, true, false], [false, true, true], [true, true, true]] {
@@ -141,9 +141,9 @@ mod tests {
             places.make_room();
             drop(second);
             let fourth = places.take().await;
-            assert_eq!(open(&places.register).len(), 1);
+            assert_eq!(lock(&places.register).len(), 1);
             drop((first, third, fourth));
-            assert_eq!((open(&places.register).len(), places.free.available_permits()), (0, 3));
+            assert_eq!((lock(&places.register).len(), places.free.available_permits()), (0, 3));
         });
     }
 }
