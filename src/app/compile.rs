@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::loading::{FeedTrouble, LoadedFeeds, Progress, Wanted, load_feeds};
 use crate::config::Settings;
-use crate::feed::is_kept_name;
+use crate::feed::{Source, is_kept_name};
 use crate::index::{BuildError, Index, OpenError, Verb};
 use crate::policy::FeedConfig;
 
@@ -38,6 +38,17 @@ pub enum CompileError {
         /// Where it was to be written.
         path: PathBuf,
     },
+    /// It would be written over what it is made of.
+    #[error("{path}: expected another file than the feeds are read from, got the source of feed {feed}", path = path.display())]
+    Source {
+        /// Where it was to be written.
+        path: PathBuf,
+        /// The operator's name for the feed.
+        feed: String,
+    },
+    /// There is nothing to compile.
+    #[error("expected at least one [[feed]], got a configuration without any")]
+    NoFeeds,
     /// Feeds that would mean something else.
     #[error("{}", lines(.0))]
     Uncarried(Vec<Uncarried>),
@@ -134,6 +145,13 @@ const fn word(verb: Verb) -> &'static str {
 pub fn compile(settings: &Settings, out: &Path, progress: Progress<'_>) -> Result<Arc<Index>, CompileError> {
     // Said at once, not after minutes of building.
     check_place(out)?;
+    if settings.feeds.is_empty() {
+        return Err(CompileError::NoFeeds);
+    }
+    let is_out = |source: &Source| matches!(source, Source::File(file) if is_same_file(file, out));
+    if let Some(feed) = settings.feeds.iter().find(|feed| is_out(&feed.source)) {
+        return Err(CompileError::Source { path: out.to_owned(), feed: feed.name.clone() });
+    }
     let uncarried: Vec<_> = settings.policy_feeds.iter().filter_map(policy_of).collect();
     if !uncarried.is_empty() {
         return Err(CompileError::Uncarried(uncarried));
@@ -149,6 +167,11 @@ pub fn compile(settings: &Settings, out: &Path, progress: Progress<'_>) -> Resul
     }
     index.write_file(out).map_err(|source| CompileError::Write { path: out.to_owned(), source })?;
     Ok(index)
+}
+
+/// Whether two paths lead to one file that is there.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Whether a file can be written at `out`, as far as can be told before.

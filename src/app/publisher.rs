@@ -499,6 +499,8 @@ fn report(result: &Result<Reloaded, ReloadError>) {
         Err(ReloadError::Zones(errors)) => {
             tracing::error!(faults = errors.len(), "a zone is wrong, the older generation stays; see `cenote check`");
         }
+        // What an operator took for a feed's name may be an indicator.
+        Err(ReloadError::NoSuchFeed(_)) => tracing::warn!("a feed was named that there is not; nothing was changed"),
         Err(error) => tracing::error!(error = super::chain(error), "the older generation stays"),
     }
 }

@@ -142,6 +142,8 @@ enum Failure {
     Checked(Vec<Failed>),
     /// The house failed.
     House(Failed),
+    /// It failed, and the log says why.
+    Logged,
     /// Standard output failed.
     Output(io::Error),
 }
@@ -241,6 +243,7 @@ fn dispatch(command: Command, level: Level, house: &dyn House, out: &mut dyn Wri
         // The reader has had enough: `cenote check | head`.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => (Exit::Done, Ok(())),
         Err(Failure::Output(error)) => (Exit::Failed, writeln!(err, "cenote: standard output: {error}")),
+        Err(Failure::Logged) => (Exit::Failed, Ok(())),
         Err(Failure::House(error)) => (Exit::Failed, writeln!(err, "cenote: {}", chain(&*error))),
     };
     if printed.is_err() {
@@ -273,13 +276,21 @@ fn settings(config: Option<&Path>) -> Result<Settings, Faults> {
 fn serve(config: Option<&Path>, level: Level, house: &dyn House, out: &mut dyn Write) -> Result<(), Failure> {
     house.prepare()?;
     let settings = settings(config)?;
-    log::start(level, settings.server.log_format);
-    house.serve(settings, config, &mut |banner| {
+    let format = settings.server.log_format;
+    log::start(level, format);
+    let served = house.serve(settings, config, &mut |banner| {
         if banner.write(out).is_err() {
             tracing::warn!("the banner could not be printed");
         }
-    })?;
-    Ok(())
+    });
+    served.map_err(|error| {
+        if format == LogFormat::Text || level == Level::Off {
+            return Failure::House(error);
+        }
+        // Whoever reads the log as JSON reads this too.
+        tracing::error!(error = chain(&*error), "the server ended");
+        Failure::Logged
+    })
 }
 
 /// `check`.

@@ -138,8 +138,9 @@ pub(super) fn gate(section: &mut Section<'_, '_>, folder: &Path) -> (Arc<feed::G
             }
         }
     }
-    let expected = "a name that is never to be sunk";
-    let canaries = section.list("canaries", expected, 0..=feed::CANARIES_MAX, |text| Name::from_written(text).ok());
+    let expected = "a name that is never to be sunk, without \"*\"";
+    let canary = |text: &str| Name::from_written(text).ok().filter(|name| !name.has_wildcard());
+    let canaries = section.list("canaries", expected, 0..=feed::CANARIES_MAX, canary);
     let canaries = canaries.map_or_else(Vec::new, |list| list.value.into_iter().map(|item| item.value).collect());
     (Arc::new(feed::Guard::new(&protected, canaries)), or(file, None))
 }

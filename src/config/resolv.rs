@@ -26,7 +26,9 @@ pub(super) struct System {
 impl System {
     /// Reads what it says now.
     pub(super) fn read() -> Self {
-        let text = std::fs::read_to_string(RESOLV_CONF).map_err(|error| error.kind());
+        let text = std::fs::read(RESOLV_CONF).map_err(|error| error.kind());
+        // A comment may be in any encoding.
+        let text = text.map(|octets| String::from_utf8_lossy(&octets).into_owned());
         Self { path: RESOLV_CONF.into(), text }
     }
 

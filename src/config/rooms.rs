@@ -341,6 +341,9 @@ mod tests {
     fn each_wrong_value_is_told_by_line_key_and_expectation() {
         for (text, line, key, part) in [
             ("[server]\nworkers = 'x'", 2, "server.workers", "expected a whole number from 0 to 256, got 'x'"),
+            ("[gate]\ncanaries = ['*.bank.example']", 2, "gate.canaries[0]", "never to be sunk, without \"*\""),
+            ("[gate]\nprotected = ['*.a.*.example']", 2, "gate.protected[0]", "expected"),
+            ("[gate]\nprotected = ['*']", 2, "gate.protected[0]", "expected"),
             ("[server]\nspread = 'wide'", 2, "server.spread", "expected one of flow, random"),
             ("[server]\nlog-format = 'logfmt'", 2, "server.log-format", "expected one of text, json"),
             ("[server]\nworkers = 257", 2, "server.workers", "from 0 to 256, got 257"),

@@ -120,6 +120,7 @@ fn vote(text: &[u8]) -> Detected {
                 header = line.strip_prefix(b"#").filter(|comment| first.is_none() && is_header(comment)).or(header);
                 continue;
             }
+            _ if first.is_none() && line.trim_ascii_start().starts_with(b"<") => return Detected::Page,
             _ if first.is_none() && is_header(line) => return Detected::Text(TextFormat::Csv),
             shape => {
                 first = first.or(Some(line));
@@ -277,6 +278,7 @@ mod tests {
             ("\u{feff}<HTML>", Page),
             ("<!-- moved -->\n<html>", Page),
             ("<?xml version=\"1.0\"?><Error/>", Page),
+            ("# a list\n\n <html>\nSign in\n", Page),
             ("BZh91", Foreign("bzip2")),
             ("# t\naddress=/a.example.com/0.0.0.0\nserver=/b.example.com/\n", Text(TextFormat::Dnsmasq)),
             ("local=/a.example.com/\nport=53\n", Text(TextFormat::Dnsmasq)),

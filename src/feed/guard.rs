@@ -75,6 +75,9 @@ impl Protected {
         if name == Name::ROOT {
             return Err(NameError::EmptyLabel);
         }
+        if name.has_wildcard() {
+            return Err(NameError::Wildcard);
+        }
         Ok(Self { key: name.key()?.as_bytes().into(), below })
     }
 

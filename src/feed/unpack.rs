@@ -72,8 +72,8 @@ pub(super) enum UnpackError {
 /// What is wrong with what was packed. Never what the decoder said, which may quote the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
-    /// It ends too early.
-    #[error("it ends before its end")]
+    /// It ends too early, or too little follows it to be another part of it.
+    #[error("it ends before its end, or something else follows it")]
     CutShort,
     /// A sum in it does not fit its text.
     #[error("its checksum is another")]

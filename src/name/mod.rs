@@ -43,6 +43,9 @@ pub enum NameError {
     /// An octet that presentation format does not allow bare, or an escape that is not one (RFC 1035 §5.1).
     #[error("expected a name in presentation format, got a character that cannot stand in one")]
     Character,
+    /// A label that is an asterisk where no wildcard can stand.
+    #[error("expected a name, got a wildcard that has no meaning there")]
+    Wildcard,
 }
 
 /// Folds an ASCII capital to its small letter; every other octet stays, length octets too (63 < `A`) (RFC 4343 §3).

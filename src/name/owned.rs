@@ -48,6 +48,12 @@ impl Name {
         Self::from_text(ascii.as_bytes())
     }
 
+    /// Whether one of its labels is an asterisk.
+    #[must_use]
+    pub fn has_wildcard(&self) -> bool {
+        self.view().is_ok_and(|name| name.root_first().any(|label| label == b"\x01*"))
+    }
+
     /// Takes one label and its dot off the front of `text`, appends it, and returns what is left.
     fn push_label<'t>(&mut self, text: &'t [u8]) -> Result<&'t [u8], NameError> {
         let start = usize::from(self.length);

@@ -27,7 +27,7 @@ impl Garden {
         let name = Name::from_text(rest.as_bytes()).ok()?;
         let view = name.view().ok()?;
         let labels = view.labels();
-        if labels == 0 || view.root_first().any(|label| label == b"\x01*") {
+        if labels == 0 || name.has_wildcard() {
             return None;
         }
         Some(Self { name, labels, wildcard })

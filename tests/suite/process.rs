@@ -255,6 +255,27 @@ fn a_log_of_json_has_an_object_on_every_line() {
 }
 
 #[test]
+fn a_start_that_fails_says_so_in_the_logs_own_format() {
+    let plan = Plan::new().feed("ads", "listed.test\n").key("server", "log-format = 'json'");
+    fs::remove_file(plan.path("ads")).unwrap();
+    let output = run(&["serve", "--config", &plan.write().display().to_string()]);
+    let (_, log) = texts(&output);
+    let last: serde_json::Value = log.lines().map(|line| serde_json::from_str(line).unwrap()).last().unwrap();
+    assert_eq!((output.status.code(), last["message"].as_str()), (Some(1), Some("the server ended")), "{log}");
+    assert!(last["error"].as_str().unwrap().contains("not started; mend the sources"), "{log}");
+}
+
+#[test]
+fn what_was_taken_for_a_feeds_name_is_not_logged() {
+    let plan = Plan::new().feed("ads", "listed.test\n").key("admin", "socket = 'admin.sock'");
+    let (file, socket) = (plan.write(), plan.path("admin.sock"));
+    let serving = Serving::start(&file, &["--log", "trace"]);
+    let (_, said) = texts(&run(&["feed", "refresh", "kestrel.test", "--socket", &socket]));
+    assert!(said.contains("kestrel.test"), "whoever asked is told: {said}");
+    assert!(!serving.log().contains("kestrel") && serving.log().contains("a feed was named"), "{}", serving.log());
+}
+
+#[test]
 fn a_state_of_a_newer_version_is_called_so() {
     let plan = Plan::new().feed("ads", "listed.test\n").key("state", "directory = 'state'");
     let plan = plan.key("state", "start = 'wait'").key("metrics", "listen = '127.0.0.1:0'");

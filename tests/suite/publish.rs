@@ -271,6 +271,10 @@ fn what_an_artifact_cannot_carry_is_not_compiled() {
         let said = ends(code, &["compile", "--out", &out, "--config", &plan.write().display().to_string()]);
         said.1
     };
+    let own = Plan::new().feed("index.cenote", "kestrel.test\n");
+    assert!(compile(&own, 1).contains("the source of feed index.cenote"));
+    assert_eq!(fs::read_to_string(own.path("index.cenote")).unwrap(), "kestrel.test\n");
+    assert!(compile(&Plan::new(), 1).contains("at least one [[feed]]"));
     let (zone, passes) = ("@ SOA ns host 1 2 3 4 5\n", "@ SOA ns host 1 2 3 4 5\nb.kestrel.test CNAME rpz-passthru.\n");
     let nx = format!("{zone}kestrel.test CNAME .\n*.kestrel.test CNAME .\n");
     let plain = "kestrel.test\n";

@@ -37,7 +37,7 @@ impl Store {
         let named = self.named_by(&go);
         // A manifest that cannot be read is not known to be ours. What cannot be removed now is at the next save.
         go.retain(|&number| self.manifest(number).is_ok() && fs::remove_file(self.manifest_path(number)).is_ok());
-        let left = numbers.into_iter().filter(|number| !go.contains(number)).rev().take(self.keep);
+        let left = numbers.into_iter().filter(|number| !go.contains(number));
         for file in self.unneeded(left, &named, coming) {
             fs::remove_file(file).ok();
         }
@@ -57,16 +57,17 @@ impl Store {
         named: &BTreeSet<String>,
         coming: Option<u64>,
     ) -> Vec<PathBuf> {
-        let mut needed = BTreeSet::new();
+        let (mut needed, mut unknown) = (BTreeSet::new(), None);
         for number in generations {
             match self.manifest(number) {
                 Ok(manifest) => needed.extend(manifest.files().cloned()),
-                // Of a manifest that cannot be read it is not known what it needs: nothing is removed.
-                Err(_) => return Vec::new(),
+                // Of a manifest that cannot be read it is not known what it needs, but that it needs nothing that is newer.
+                Err(_) => unknown = unknown.max(Some(number)),
             }
         }
         let is_ours = |name: &String| match names::read(name) {
-            Some((generation, _)) if Some(generation) == coming => false,
+            Some((generation, _)) if Some(generation) == coming || Some(generation) <= unknown => false,
+            None if unknown.is_some() => false,
             Some((_, Kind::Index)) => names::has_mark(&self.folder.join(name)),
             Some((_, Kind::Temporary)) => true,
             Some((_, Kind::Manifest)) | None => named.contains(name) && names::has_mark(&self.folder.join(name)),
