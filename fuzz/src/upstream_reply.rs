@@ -119,7 +119,7 @@ fn fly(upstream: &Upstream<'_>, key: Key, cache: &CacheConfig) -> (Result<Arc<An
                 }
                 Effect::SendTcp { slot, packet, .. } => {
                     let octets = upstream.reply(packet.as_bytes());
-                    let came = if octets.is_empty() { Err(TcpFailed) } else { Ok(octets.as_slice()) };
+                    let came = if octets.is_empty() { Err(TcpFailed::NoReply) } else { Ok(octets.as_slice()) };
                     forward.on_tcp_reply(slot, came, now_ms, &mut effects);
                     reply = Some(octets);
                 }

@@ -195,7 +195,7 @@ impl<W: Waiting> Forward<W> {
             let sent_ms = one.sent_ms;
             // One report, one failure, however many wait there.
             if place == 0 {
-                self.count_silence(upstream, sent_ms, now_ms, effects);
+                self.count_silence(upstream, Path::Udp(socket), sent_ms, now_ms, effects);
             }
             self.give_up(slot, upstream, now_ms, effects);
         }
@@ -209,10 +209,20 @@ impl<W: Waiting> Forward<W> {
         now_ms: u64,
         effects: &mut Vec<Effect<W>>,
     ) {
-        let Some(one) = self.flights.try_of(slot).filter(|one| one.path == Path::Tcp) else { return };
-        one.path = Path::Closed;
-        let upstream = one.upstream;
+        let Some(Try { upstream, sent_ms, .. }) =
+            self.flights.try_of(slot).copied().filter(|one| one.path == Path::Tcp)
+        else {
+            return;
+        };
         let judged = reply.ok().and_then(|octets| self.judge(slot, octets, Transport::Tcp, now_ms));
+        if let Some(one) = self.flights.try_of(slot) {
+            one.path = Path::Closed;
+        }
+        if reply == Err(TcpFailed::NoReply)
+            && let Some(server) = self.upstreams.get_mut(upstream)
+        {
+            server.tcp.failed(sent_ms, now_ms, &mut self.rng);
+        }
         match judged {
             Some((one, verdict)) => self.settle(slot, one, verdict, now_ms, effects),
             None => {
@@ -251,18 +261,25 @@ impl<W: Waiting> Forward<W> {
     /// Counts a try that got no reply; one cut short by its flight's end says nothing of the upstream.
     fn count_timeout(&mut self, slot: Slot, now_ms: u64, effects: &mut Vec<Effect<W>>) {
         let Some(one) = self.flights.try_of(slot).filter(|one| one.path != Path::Closed) else { return };
-        let (upstream, sent_ms) = (one.upstream, one.sent_ms);
+        let (upstream, sent_ms, path) = (one.upstream, one.sent_ms, one.path);
         if now_ms.saturating_sub(sent_ms) < u64::from(self.config.timeout_ms.min(self.config.budget_ms)) {
             return;
         }
         effects.push(Effect::Note { upstream, event: Event::Timeout });
-        self.count_silence(upstream, sent_ms, now_ms, effects);
+        self.count_silence(upstream, path, sent_ms, now_ms, effects);
     }
 
-    /// A try sent to `upstream` at `sent_ms` got no reply.
-    fn count_silence(&mut self, upstream: usize, sent_ms: u64, now_ms: u64, effects: &mut Vec<Effect<W>>) {
+    /// A try sent to `upstream` at `sent_ms` over `path` got no reply. That UDP is silent is told.
+    fn count_silence(
+        &mut self,
+        upstream: usize,
+        path: Path,
+        sent_ms: u64,
+        now_ms: u64,
+        effects: &mut Vec<Effect<W>>,
+    ) {
         let Some(server) = self.upstreams.get_mut(upstream) else { return };
-        if server.health.failed(sent_ms, now_ms, &mut self.rng) {
+        if server.health(path).failed(sent_ms, now_ms, &mut self.rng) && matches!(path, Path::Udp(_)) {
             effects.push(Effect::Note { upstream, event: Event::Silent { sent_ms } });
         }
     }
@@ -281,7 +298,7 @@ impl<W: Waiting> Forward<W> {
         let upstream = one.upstream;
         let Some(server) = self.upstreams.get_mut(upstream) else { return };
         let replied = !matches!(verdict, Verdict::NotBelieved | Verdict::OtherLetters(_));
-        if replied && server.health.replied(now_ms) {
+        if replied && server.health(one.path).replied(now_ms) && matches!(one.path, Path::Udp(_)) {
             effects.push(Effect::Note { upstream, event: Event::Recovered });
         }
         match verdict {
@@ -293,9 +310,7 @@ impl<W: Waiting> Forward<W> {
                 effects.push(Effect::Note { upstream, event: Event::Rejected });
                 self.ask_tcp(slot, upstream, one.edns, Some(claim), now_ms, effects);
             }
-            Verdict::Truncated => {
-                self.ask_tcp(slot, upstream, one.edns, None, now_ms, effects);
-            }
+            Verdict::Truncated => self.ask_tcp(slot, upstream, one.edns, None, now_ms, effects),
             Verdict::NoEdns => {
                 if matches!(one.path, Path::Udp(_)) {
                     if !self.ask_udp(slot, upstream, false, now_ms, effects) {
@@ -372,7 +387,7 @@ impl<W: Waiting> Forward<W> {
         };
         let Some(number) = next_number(flight) else { return true };
         let Some(opened) = server.pool.open(&mut self.rng, slot.index, number, now_ms) else { return false };
-        server.health.asked(now_ms, u64::from(self.config.timeout_ms));
+        server.udp.asked(now_ms, u64::from(self.config.timeout_ms));
         let mixed = self.config.randomize_case && server.letters.is_on(now_ms);
         let (path, id) = (Path::Udp(opened.socket), opened.id);
         let one = Try { upstream, path, id, mixed, edns, sent_ms: now_ms, doubt: None };
@@ -386,7 +401,7 @@ impl<W: Waiting> Forward<W> {
         true
     }
 
-    /// Sends a try over TCP, all letters small.
+    /// Sends a try over TCP, all letters small. An upstream whose TCP rests is given up: nobody waits for what is not going to come.
     fn ask_tcp(
         &mut self,
         slot: Slot,
@@ -396,12 +411,17 @@ impl<W: Waiting> Forward<W> {
         now_ms: u64,
         effects: &mut Vec<Effect<W>>,
     ) {
-        let Some(flight) = self.flights.get(slot) else { return };
+        let (Some(flight), Some(server)) = (self.flights.get(slot), self.upstreams.get_mut(upstream)) else { return };
         let Some(number) = next_number(flight) else { return };
+        if !server.tcp.is_good(now_ms) {
+            return self.give_up(slot, upstream, now_ms, effects);
+        }
+        server.tcp.asked(now_ms, u64::from(self.config.timeout_ms));
         let id = self.rng.random();
         let one = Try { upstream, path: Path::Tcp, id, mixed: false, edns, sent_ms: now_ms, doubt };
         let packet = Packet::new(&flight.key, manner(flight, &one));
-        effects.push(Effect::SendTcp { slot: Slot { number, ..slot }, upstream, packet });
+        let deadline_ms = flight.started_ms + u64::from(self.config.budget_ms);
+        effects.push(Effect::SendTcp { slot: Slot { number, ..slot }, upstream, packet, deadline_ms });
         effects.push(Effect::Note { upstream, event: Event::SentTcp });
         self.add(slot, number, one);
     }
@@ -480,7 +500,7 @@ fn choose<W>(group: &[usize], upstreams: &[Upstream], flight: &Flight<W>, now_ms
     let left = group.iter().copied().filter(|index| flight.spent >> index & 1 == 0);
     left.min_by_key(|&index| {
         let tried = flight.tries.iter().filter(|one| one.upstream == index).count() * TRIED_COST;
-        let is_good = upstreams.get(index).is_some_and(|upstream| upstream.health.is_good(now_ms));
+        let is_good = upstreams.get(index).is_some_and(|upstream| upstream.udp.is_good(now_ms));
         if is_good { tried } else { tried + RESTING_COST }
     })
 }

@@ -7,7 +7,8 @@
 //!  on_query ──► joined to a flight of the same key ─────────────────────────────┐
 //!     └────► a new flight ─► a try: upstream, socket, id, letters ─► SendUdp     │
 //!  on_udp_reply ─► check ─┬─ not believed ──────► counted; too many: over TCP    │
-//!                         ├─ TC, letters differ ─► SendTcp, same upstream        │
+//!                         ├─ TC, letters differ ─► SendTcp, same upstream; if    │
+//!                         │                        its TCP rests, the next one   │
 //!                         ├─ FORMERR, no OPT ────► once more without EDNS        │
 //!                         ├─ SERVFAIL and such ──► the next upstream             ▼
 //!                         └─ NOERROR, NXDOMAIN ──────────────────────────────► Done
@@ -63,6 +64,8 @@ pub enum Effect<W> {
         upstream: usize,
         /// What; its length octets are the driver's to add.
         packet: Packet,
+        /// When its flight ends: after that nobody waits for the outcome.
+        deadline_ms: u64,
     },
     /// Close this socket and open another in its place, with another source port: nothing waits for a reply on it.
     RenewSocket {
@@ -172,6 +175,11 @@ pub enum Refused<W> {
     },
 }
 
-/// A query over TCP got no reply: not connected, closed, or too slow.
+/// Why a query over TCP got no reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TcpFailed;
+pub enum TcpFailed {
+    /// It was not sent, for a limit of ours: that says nothing of the upstream.
+    NotSent,
+    /// Not connected, or closed without a reply.
+    NoReply,
+}

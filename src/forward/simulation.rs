@@ -21,6 +21,19 @@ const NAME_OCTETS: usize = 52;
 /// How late a tick may come, milliseconds.
 const LAG_MAX_MS: u64 = 7;
 
+/// What an upstream does with a query over TCP.
+#[derive(Clone, Copy, PartialEq)]
+enum OverTcp {
+    /// Replies, but for the chance that the connection fails.
+    Answers,
+    /// Takes it and never replies.
+    Hangs,
+    /// Takes no connection.
+    Refuses,
+    /// Replies TC.
+    Truncates,
+}
+
 /// An upstream's ways: chances in 100.
 struct Nature {
     lost: u32,
@@ -29,6 +42,7 @@ struct Nature {
     servfail: u32,
     truncated: u32,
     tcp_fails: u32,
+    over_tcp: OverTcp,
     small_letters: bool,
     knows_edns: bool,
     /// When it is down, and whether its host then says so.
@@ -85,6 +99,8 @@ struct Tally {
     failures: usize,
     refused: usize,
     forged: usize,
+    /// Queries over TCP to an upstream that does not answer there.
+    troubled: usize,
     events: [usize; 5],
 }
 
@@ -102,6 +118,8 @@ struct World {
     sequence: u64,
     now_ms: u64,
     attacked: u32,
+    /// How often each upstream was asked over TCP.
+    over_tcp: Vec<u64>,
     tally: Tally,
 }
 
@@ -163,12 +181,19 @@ impl World {
                 servfail: chance(20),
                 truncated: chance(20),
                 tcp_fails: chance(20),
+                over_tcp: match chance(12) {
+                    9 => OverTcp::Hangs,
+                    10 => OverTcp::Refuses,
+                    11 => OverTcp::Truncates,
+                    _ => OverTcp::Answers,
+                },
                 small_letters: chance(6) == 1,
                 knows_edns: chance(6) != 1,
                 down: u64::from(chance(20_000))..u64::from(chance(20_000)),
                 port_closed: chance(2) == 1,
             })
-            .collect();
+            .collect::<Vec<_>>();
+        let over_tcp = vec![0; natures.len()];
         let attacked = chance(100);
         let sockets = rng.random_range(1..6);
         let forward = Forward::new(config.clone(), cache::Config::default(), sockets, StdRng::from_rng(&mut rng));
@@ -186,6 +211,7 @@ impl World {
             sequence: 0,
             now_ms: 0,
             attacked,
+            over_tcp,
             tally,
         };
         world.invite();
@@ -245,6 +271,12 @@ impl World {
         }
         let left = (self.forward.in_flight(), self.forward.ids_out(), self.forward.waiting_octets());
         assert_eq!(left, (0, 0, 0), "nothing leaks");
+        for (place, (nature, asked)) in self.natures.iter().zip(&self.over_tcp).enumerate() {
+            // Three, a probe in each rest, and those whose flight ended before their failure was known.
+            let most = 9 + self.now_ms / 750;
+            let refused = nature.over_tcp == OverTcp::Refuses;
+            assert!(!refused || *asked <= most, "upstream {place} takes no connection and was asked for {asked}");
+        }
         self.tally
     }
 
@@ -287,7 +319,7 @@ impl World {
     fn take(&mut self, effect: Effect<usize>) {
         match effect {
             Effect::SendUdp { upstream, socket, packet } => self.udp(upstream, socket, packet.as_bytes()),
-            Effect::SendTcp { slot, upstream, packet } => self.tcp(slot, upstream, packet.as_bytes()),
+            Effect::SendTcp { slot, upstream, packet, .. } => self.tcp(slot, upstream, packet.as_bytes()),
             Effect::RenewSocket { upstream, socket } => *self.ports.entry((upstream, socket)).or_default() += 1,
             Effect::Note { event, .. } => {
                 let place = match event {
@@ -442,10 +474,22 @@ impl World {
             self.is_of_its_group(upstream, asked),
             "over TCP upstream {upstream} is asked for another group's client"
         );
-        let fails =
-            self.natures[upstream].down.contains(&self.now_ms) || self.happens(self.natures[upstream].tcp_fails);
-        let octets = if fails { Err(TcpFailed) } else { Ok(self.truth(upstream, asked, false)) };
-        let at_ms = self.now_ms + self.rng.random_range(0..if fails { 2000 } else { 100 });
+        self.over_tcp[upstream] += 1;
+        self.tally.troubled += usize::from(self.natures[upstream].over_tcp != OverTcp::Answers);
+        let down = self.natures[upstream].down.contains(&self.now_ms);
+        let fails = down || self.happens(self.natures[upstream].tcp_fails);
+        let (octets, delay_max_ms) = match self.natures[upstream].over_tcp {
+            OverTcp::Hangs => return,
+            OverTcp::Refuses => (Err(TcpFailed::NoReply), 1),
+            _ if fails => (Err(if down { TcpFailed::NoReply } else { TcpFailed::NotSent }), 2000),
+            OverTcp::Answers => (Ok(self.truth(upstream, asked, false)), 100),
+            OverTcp::Truncates => {
+                let mut octets = self.truth(upstream, asked, false);
+                octets[2] |= 2;
+                (Ok(octets), 100)
+            }
+        };
+        let at_ms = self.now_ms + self.rng.random_range(0..delay_max_ms);
         self.schedule(at_ms, Coming::Tcp { slot, octets });
     }
 }
@@ -463,11 +507,12 @@ fn whatever_happens_each_is_told_the_truth_once_in_time() {
         sum.failures += tally.failures;
         sum.refused += tally.refused;
         sum.forged += tally.forged;
+        sum.troubled += tally.troubled;
         sum.events.iter_mut().zip(tally.events).for_each(|(sum, more)| *sum += more);
     }
-    let Tally { truths, failures, refused, forged, events } = sum;
+    let Tally { truths, failures, refused, forged, troubled, events } = sum;
     let [tcp, timeouts, errors, rejected, coalesced] = events;
-    let seen = [truths / 10, failures, refused, forged / 100, tcp, timeouts, errors, rejected, coalesced];
+    let seen = [truths / 10, failures, refused, forged / 100, troubled, tcp, timeouts, errors, rejected, coalesced];
     assert!(seen.iter().all(|count| *count > 500), "too little happened to prove anything: {seen:?}");
     assert!(truths > 4 * failures, "most get an answer: {truths} of {}", truths + failures);
 }

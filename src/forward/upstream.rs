@@ -1,10 +1,11 @@
-//! [`Upstream`]: one server we ask: its sockets, its health, and whether it keeps letter case. All of it is learnt from the queries themselves;
+//! [`Upstream`]: one server we ask: its sockets, its health over UDP and over TCP, and whether it keeps letter case. All of it is learnt from the queries themselves;
 //! no probe of our own is ever sent.
 
 use rand::RngExt;
 use rand::rngs::StdRng;
 
 use super::check::Claim;
+use super::flights::Path;
 use super::sockets::Pool;
 
 /// Timeouts in a row, without a reply between, after which an upstream rests: one is a lost packet, two are bad luck.
@@ -13,6 +14,9 @@ const TIMEOUTS_TO_REST: u32 = 3;
 const REST_FIRST_MS: u64 = 1000;
 /// The longest rest, milliseconds: how late a recovery may be noticed.
 const REST_MAX_MS: u64 = 30_000;
+/// The longest rest of an upstream's TCP, milliseconds. Shorter, because with nobody else to ask it fails every truncated name meanwhile, while
+/// an upstream whose UDP rests is still asked if it is the only one.
+const TCP_REST_MAX_MS: u64 = 4000;
 /// Replies with other letters that TCP confirmed, after which 0x20 rests (DESIGN, decision 11).
 const DOUBTS_TO_REST: u8 = 3;
 /// How long 0x20 rests, milliseconds. A guess: long against the TCP queries it takes to find out again, short against a server's replacement.
@@ -23,8 +27,10 @@ const LETTERS_REST_MS: u64 = 3_600_000;
 pub(super) struct Upstream {
     /// Its sockets.
     pub(super) pool: Pool,
-    /// Whether it answers.
-    pub(super) health: Health,
+    /// Whether it answers over UDP.
+    pub(super) udp: Health,
+    /// Whether it answers over TCP. Each says nothing of the other: a firewall, a full table or a hung process takes one of them alone.
+    pub(super) tcp: Health,
     /// Whether it keeps letter case.
     pub(super) letters: LetterTrust,
 }
@@ -32,13 +38,24 @@ pub(super) struct Upstream {
 impl Upstream {
     /// One nothing is known of.
     pub(super) fn new(sockets: u16) -> Self {
-        Self { pool: Pool::new(sockets), health: Health::default(), letters: LetterTrust::default() }
+        let (udp, tcp) = (Health::new(REST_MAX_MS), Health::new(TCP_REST_MAX_MS));
+        Self { pool: Pool::new(sockets), udp, tcp, letters: LetterTrust::default() }
+    }
+
+    /// The health that a try on this path tells of.
+    pub(super) const fn health(&mut self, path: Path) -> &mut Health {
+        match path {
+            Path::Tcp => &mut self.tcp,
+            Path::Udp(_) | Path::Closed => &mut self.udp,
+        }
     }
 }
 
-/// Whether an upstream answers, as far as its last tries tell.
-#[derive(Debug, Default)]
+/// Whether an upstream answers over one transport, as far as its last tries tell.
+#[derive(Debug)]
 pub(super) struct Health {
+    /// The longest rest, milliseconds.
+    rest_max_ms: u64,
     /// Timeouts in a row.
     timeouts: u32,
     /// Rests in a row: the exponent of the next.
@@ -52,6 +69,11 @@ pub(super) struct Health {
 }
 
 impl Health {
+    /// One nothing is known of.
+    const fn new(rest_max_ms: u64) -> Self {
+        Self { rest_max_ms, timeouts: 0, rests: 0, rest_until_ms: 0, probe_until_ms: 0, replied_ms: None }
+    }
+
     /// Whether it is to be asked before those that are not.
     pub(super) const fn is_good(&self, now_ms: u64) -> bool {
         self.timeouts < TIMEOUTS_TO_REST || now_ms >= self.rest_until_ms && now_ms >= self.probe_until_ms
@@ -67,7 +89,7 @@ impl Health {
     /// It replied; whether it was resting, or being probed.
     pub(super) const fn replied(&mut self, now_ms: u64) -> bool {
         let was_silent = self.timeouts >= TIMEOUTS_TO_REST;
-        *self = Self { timeouts: 0, rests: 0, rest_until_ms: 0, probe_until_ms: 0, replied_ms: Some(now_ms) };
+        *self = Self { replied_ms: Some(now_ms), ..Self::new(self.rest_max_ms) };
         was_silent
     }
 
@@ -81,8 +103,9 @@ impl Health {
         // Of the many tries that were out when it fell silent, the first begins the rest and the others do not lengthen it.
         let rests = self.timeouts >= TIMEOUTS_TO_REST && now_ms >= self.rest_until_ms;
         if rests {
-            let rest_ms =
-                REST_FIRST_MS.checked_shl(self.rests.min(16)).map_or(REST_MAX_MS, |rest| rest.min(REST_MAX_MS));
+            let rest_ms = REST_FIRST_MS
+                .checked_shl(self.rests.min(16))
+                .map_or(self.rest_max_ms, |rest| rest.min(self.rest_max_ms));
             // Between 3/4 and 5/4 of it, so that workers and processes do not probe in step.
             self.rest_until_ms = now_ms + rest_ms * 3 / 4 + rng.random_range(0..=rest_ms / 2);
             self.probe_until_ms = 0;
@@ -132,7 +155,7 @@ mod tests {
 
     #[test]
     fn three_timeouts_in_a_row_and_it_rests() {
-        let (mut health, mut rng) = (Health::default(), StdRng::seed_from_u64(1));
+        let (mut health, mut rng) = (Health::new(REST_MAX_MS), StdRng::seed_from_u64(1));
         assert!(!health.failed(0, 800, &mut rng) && !health.failed(0, 800, &mut rng));
         assert!(health.is_good(800));
         assert!(!health.replied(900), "it did not rest");
@@ -146,7 +169,7 @@ mod tests {
 
     #[test]
     fn one_query_probes_and_rests_get_longer() {
-        let (mut health, mut rng) = (Health::default(), StdRng::seed_from_u64(1));
+        let (mut health, mut rng) = (Health::new(REST_MAX_MS), StdRng::seed_from_u64(1));
         let mut now_ms = 1000;
         for _ in 0..TIMEOUTS_TO_REST {
             health.failed(0, now_ms, &mut rng);

@@ -118,7 +118,7 @@ pub async fn ask_over_tcp(
         tasks.spawn(async move {
             let result = match tokio::time::timeout(timeout, exchange(server, &ask.packet)).await {
                 Ok(Ok(reply)) => Ok(reply),
-                Ok(Err(_)) | Err(_) => Err(TcpFailed),
+                Ok(Err(_)) | Err(_) => Err(TcpFailed::NoReply),
             };
             let taken = posts.get(ask.worker).is_some_and(|post| post.put(Letter::Reply { slot: ask.slot, result }));
             if !taken {

@@ -17,7 +17,7 @@ use super::mailbox::{Letter, Mailbox};
 use super::upstream::{TcpAsk, UpstreamSockets};
 use super::{Client, Outcome, Responder, Rules, UpstreamHealth};
 use crate::cache::Key;
-use crate::forward::{Bound, Effect, Event, Failure, Forward, Refused, Share, Waiting};
+use crate::forward::{Bound, Effect, Event, Failure, Forward, Refused, Share, TcpFailed, Waiting};
 use crate::metrics::{Limit, Outcome as Counted, Transport};
 use crate::net::ClientNetwork;
 use crate::policy::Reader;
@@ -420,10 +420,10 @@ impl Worker {
                     parts.forward.on_udp_error(upstream, socket, now_ms, &mut self.effects);
                 }
             }
-            Effect::SendTcp { slot, upstream, packet } => {
+            Effect::SendTcp { slot, upstream, packet, .. } => {
                 let ask = TcpAsk { worker: parts.index, slot, upstream, packet: packet.as_bytes().into() };
                 if parts.tcp.try_send(ask).is_err() {
-                    parts.forward.on_tcp_reply(slot, Err(crate::forward::TcpFailed), now_ms, &mut self.effects);
+                    parts.forward.on_tcp_reply(slot, Err(TcpFailed::NotSent), now_ms, &mut self.effects);
                 }
             }
             Effect::RenewSocket { upstream, socket } => parts.upstreams.renew(&self.poller, upstream, socket),
