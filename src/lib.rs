@@ -54,8 +54,8 @@
 //! # Threads
 //!
 //! Workers are plain threads, one a core, each with its own listeners, upstream sockets, forwarding state, cache and counters. One tokio
-//! runtime carries what may wait: TCP, TCP upstreams, the two doors. One publisher thread reads feeds, builds, publishes, keeps what is
-//! enforced on disk, and frees what was retired, never on a worker.
+//! runtime carries what may wait: TCP, TCP upstreams (each with a queue and at most four connections of its own), the two doors. One
+//! publisher thread reads feeds, builds, publishes, keeps what is enforced on disk, and frees what was retired, never on a worker.
 //!
 //! # Where this differs from the plan, and why
 //!

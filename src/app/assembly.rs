@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use rand::rngs::{StdRng, SysRng};
 use rand::{RngExt, SeedableRng};
-use tokio::sync::mpsc;
 
 use super::generation::{self, Accounts};
 use super::sockets::{self, Sockets};
@@ -20,8 +19,8 @@ use crate::forward::Forward;
 use crate::metrics::{Account, LiveFigures, Metrics, Shard, Transport};
 use crate::policy::Live;
 use crate::server::{
-    Clock, Post, Responder, Rules, Shutdown, StreamParts, TcpAsk, UpstreamHealth, UpstreamSockets, Worker, WorkerParts,
-    mailbox, sockets_per_upstream,
+    Clock, Post, Responder, Rules, Shutdown, StreamParts, TcpQueues, UpstreamHealth, UpstreamSockets, Worker,
+    WorkerParts, mailbox, sockets_per_upstream,
 };
 use crate::sys;
 use crate::zone::Zones;
@@ -62,7 +61,7 @@ pub(super) struct Common {
     /// Where the tenants are counted before the first load.
     pub(super) accounts: Vec<Account>,
     /// Where questions for upstreams over TCP go.
-    pub(super) asks: mpsc::Sender<TcpAsk>,
+    pub(super) asks: TcpQueues,
 }
 
 /// Every socket, bound; nothing is served yet.
@@ -125,7 +124,7 @@ impl Common {
         settings: &Settings,
         zones: Arc<Zones>,
         workers: usize,
-        asks: mpsc::Sender<TcpAsk>,
+        asks: TcpQueues,
     ) -> Result<Self, StartError> {
         let mut rng = random()?;
         let shared = Arc::new(Shared::new(&settings.cache));
@@ -215,7 +214,7 @@ pub(super) fn build_workers(
             responder,
             forward: Forward::new(settings.upstream.clone(), settings.cache.clone(), each, random()?),
             upstreams: UpstreamSockets::new(Arc::clone(&servers), each),
-            tcp: common.asks.clone(),
+            tcp: Arc::clone(&common.asks),
             clock: common.clock,
             shutdown: Arc::clone(&common.shutdown),
             finish_ms: u64::try_from(finish_time(settings).as_millis()).unwrap_or(u64::MAX),

@@ -8,10 +8,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::assembly::{Common, Doors, STREAM_PATIENCE, build_workers, finish_time, run_workers};
+use super::assembly::{Common, Doors, STREAM_PATIENCE, build_workers, finish_time, random, run_workers};
 use super::control::{Control, Refusals};
 use super::publisher::Publisher;
 use super::signals::Told;
@@ -22,13 +22,11 @@ use crate::admin::{self, serve_http};
 use crate::config::Settings;
 use crate::metrics::Metrics;
 use crate::policy::Live;
-use crate::server::{Post, Rules, Shutdown, ask_over_tcp, serve_streams};
+use crate::server::{Post, Rules, Shutdown, TcpParts, ask_over_tcp, serve_streams, tcp_queues};
 use crate::sys;
 use crate::zone::Zones;
 
-/// How many questions for upstreams over TCP wait for a task (a guess: a burst of truncated replies).
-const TCP_ASKS_WAITING: usize = 1024;
-/// How long the publisher's end is waited for.
+/// How long the publisher's end is waited for, at least.
 const PUBLISHER_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the two doors have at the end for replies in the making.
 const DOORS_PATIENCE: Duration = Duration::from_secs(1);
@@ -107,16 +105,17 @@ impl Server {
             .enable_all()
             .build()
             .map_err(system("start the runtime"))?;
-        let (asks, asked) = mpsc::channel(TCP_ASKS_WAITING);
+        let servers: Arc<[SocketAddr]> = settings.upstream.upstreams().into();
+        let (asks, askers) = tcp_queues(servers.len(), settings.upstream.tcp_waiting_max);
         let common = Common::new(&settings, Arc::clone(&zones), doors.workers(), asks)?;
         let metrics = Arc::clone(&common.metrics);
         let mut started = doors.started();
         let (posts, workers) = build_workers(&settings, &common, doors.sockets.udp)?;
 
-        let servers: Arc<[SocketAddr]> = settings.upstream.upstreams().into();
-        let budget = Duration::from_millis(u64::from(settings.upstream.budget_ms));
         let shard = common.shards.last().map(Arc::clone).unwrap_or_default();
-        let parts = Arc::new(common.stream_parts(&settings, &posts, shard));
+        let parts = Arc::new(common.stream_parts(&settings, &posts, Arc::clone(&shard)));
+        let timeout_ms = settings.upstream.timeout_ms;
+        let tcp = TcpParts { posts: Arc::clone(&posts), clock: common.clock, timeout_ms, shard };
         let refusals = Arc::<Refusals>::default();
         let drain = Duration::from_secs(u64::from(settings.server.drain_secs));
         let finish = finish_time(&settings);
@@ -131,7 +130,7 @@ impl Server {
         let (tasks, queue) = tasks();
         let streams = runtime.spawn(serve_streams(doors.sockets.tcp, parts, stopping));
         runtime.spawn(tell_of_upstreams(servers.to_vec(), Arc::clone(&common.health), common.clock));
-        runtime.spawn(ask_over_tcp(asked, servers, Arc::clone(&posts), budget));
+        runtime.spawn(ask_over_tcp(askers, servers, tcp, random()?));
         let mut open = JoinSet::new();
         if let Some(listener) = doors.http {
             let http = serve_door("HTTP", serve_http(listener, Arc::clone(&metrics), closing.clone()));

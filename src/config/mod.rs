@@ -305,6 +305,7 @@ pub fn restart_keys(old: &Settings, new: &Settings) -> Vec<&'static str> {
         in_flight_max,
         waiting_max_mb,
         waiting_per_client_max,
+        tcp_waiting_max,
         randomize_case,
     } = &old.upstream;
     let cache::Config { size_mb, ttl_min_secs, ttl_max_secs, negative_ttl_max_secs } = &old.cache;
@@ -330,6 +331,7 @@ pub fn restart_keys(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("upstream.in-flight-max", *in_flight_max == new.upstream.in_flight_max),
         ("upstream.waiting-max-mb", *waiting_max_mb == new.upstream.waiting_max_mb),
         ("upstream.waiting-per-client-max", *waiting_per_client_max == new.upstream.waiting_per_client_max),
+        ("upstream.tcp-waiting-max", *tcp_waiting_max == new.upstream.tcp_waiting_max),
         ("upstream.randomize-case", *randomize_case == new.upstream.randomize_case),
         ("cache.size-mb", *size_mb == new.cache.size_mb),
         ("cache.ttl-min-secs", *ttl_min_secs == new.cache.ttl_min_secs),

@@ -396,6 +396,7 @@ mod tests {
                 "upstream.budget-ms",
                 "at least upstream.timeout-ms (900)",
             ),
+            ("[upstream]\ntcp-waiting-max = 0", 2, "upstream.tcp-waiting-max", "from 1 to 65536, got 0"),
             ("[upstream]\ntimeout-ms = 2501", 2, "upstream.timeout-ms", "upstream.budget-ms (2500) at least"),
             (
                 "[cache]\nttl-min-secs = 10\nttl-max-secs = 9",

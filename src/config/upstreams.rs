@@ -123,6 +123,7 @@ pub(super) fn upstream(section: &mut Section<'_, '_>, unnamed: &Unnamed<'_>) -> 
             section.number("waiting-per-client-max", &Config::WAITING_PER_CLIENT_MAX),
             default.waiting_per_client_max,
         ),
+        tcp_waiting_max: or(section.number("tcp-waiting-max", &Config::TCP_WAITING_MAX), default.tcp_waiting_max),
         randomize_case: or(section.value("randomize-case", "true or false"), default.randomize_case),
     };
     Read { config, name_servers_of: (!is_named).then(|| unnamed.system.path.clone()), warnings }

@@ -37,6 +37,8 @@ pub struct Config {
     pub waiting_max_mb: u32,
     /// The most queries of one client network that may wait in one worker; one more is SERVFAIL.
     pub waiting_per_client_max: usize,
+    /// The most questions that wait for a connection to one upstream, of all workers; one more is asked of the next upstream.
+    pub tcp_waiting_max: usize,
     /// Whether letter case is randomised (draft-vixie-dnsext-dns0x20).
     pub randomize_case: bool,
 }
@@ -58,6 +60,9 @@ impl Config {
     pub const fn waiting_max_octets(&self) -> usize {
         (self.waiting_max_mb as usize).saturating_mul(1 << 20)
     }
+
+    /// What `tcp_waiting_max` may be (a guess; each is some 300 octets).
+    pub const TCP_WAITING_MAX: RangeInclusive<usize> = 1..=65_536;
 
     /// The number of the group with this name, as a [`Key`](crate::cache::Key) has it; 0 is the one without.
     #[must_use]
@@ -96,6 +101,7 @@ impl Default for Config {
             waiting_max_mb: 16,
             // A quarter of what may be in flight; Unbound's wait-limit is 1,000.
             waiting_per_client_max: 2048,
+            tcp_waiting_max: 256,
             randomize_case: true,
         }
     }

@@ -270,14 +270,7 @@ impl<W: Waiting> Forward<W> {
     }
 
     /// A try sent to `upstream` at `sent_ms` over `path` got no reply. That UDP is silent is told.
-    fn count_silence(
-        &mut self,
-        upstream: usize,
-        path: Path,
-        sent_ms: u64,
-        now_ms: u64,
-        effects: &mut Vec<Effect<W>>,
-    ) {
+    fn count_silence(&mut self, upstream: usize, path: Path, sent_ms: u64, now_ms: u64, effects: &mut Vec<Effect<W>>) {
         let Some(server) = self.upstreams.get_mut(upstream) else { return };
         if server.health(path).failed(sent_ms, now_ms, &mut self.rng) && matches!(path, Path::Udp(_)) {
             effects.push(Effect::Note { upstream, event: Event::Silent { sent_ms } });

@@ -178,8 +178,8 @@ pub enum Refused<W> {
 /// Why a query over TCP got no reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TcpFailed {
-    /// It was not sent, for a limit of ours: that says nothing of the upstream.
-    NotSent,
     /// Not connected, or closed without a reply.
     NoReply,
+    /// For a limit of ours, or as another query did whose failure is told: this one says nothing of the upstream.
+    Uncounted,
 }

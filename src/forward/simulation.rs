@@ -168,6 +168,7 @@ impl World {
             in_flight_max: rng.random_range(3..100),
             waiting_max_mb: 1,
             waiting_per_client_max: rng.random_range(3..60),
+            tcp_waiting_max: 1,
             randomize_case: true,
         };
         let mut chance = |max: u32| if calm { 0 } else { rng.random_range(0..max) };
@@ -481,7 +482,7 @@ impl World {
         let (octets, delay_max_ms) = match self.natures[upstream].over_tcp {
             OverTcp::Hangs => return,
             OverTcp::Refuses => (Err(TcpFailed::NoReply), 1),
-            _ if fails => (Err(if down { TcpFailed::NoReply } else { TcpFailed::NotSent }), 2000),
+            _ if fails => (Err(if down { TcpFailed::NoReply } else { TcpFailed::Uncounted }), 2000),
             OverTcp::Answers => (Ok(self.truth(upstream, asked, false)), 100),
             OverTcp::Truncates => {
                 let mut octets = self.truth(upstream, asked, false);

@@ -3,6 +3,7 @@
 mod access;
 mod chain;
 mod client;
+mod clock;
 mod config;
 mod health;
 mod mailbox;
@@ -17,6 +18,7 @@ mod worker;
 
 pub use access::Access;
 pub use client::Client;
+pub use clock::Clock;
 pub use config::{AccessConfig, Config, LISTEN_MAX, LogFormat, ProxyConfig, Spread, WORKERS_MAX};
 pub use health::UpstreamHealth;
 pub use mailbox::{Letter, Mailbox, Post, mailbox};
@@ -24,5 +26,7 @@ pub use proxy::{Proxies, ProxyHeader};
 pub use respond::{Miss, Outcome, Responder};
 pub use rules::Rules;
 pub use stream::{StreamParts, serve_streams};
-pub use upstream::{TcpAsk, UpstreamSockets, ask_over_tcp, sockets_per_upstream};
-pub use worker::{Clock, Shutdown, Waiter, Worker, WorkerParts};
+pub use upstream::{
+    LINES_MAX, TcpAsk, TcpAskers, TcpParts, TcpQueues, UpstreamSockets, ask_over_tcp, sockets_per_upstream, tcp_queues,
+};
+pub use worker::{Shutdown, Waiter, Worker, WorkerParts};

@@ -18,10 +18,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::clock::Clock;
 use super::mailbox::{Letter, Post};
 use super::proxy::{ProxyHeader, identify};
 use super::respond::Miss;
-use super::worker::Clock;
 use super::{Client, Config, Outcome, Responder, Rules};
 use crate::metrics::{Limit, Outcome as Counted, Transport};
 use crate::policy::Live;

@@ -8,13 +8,14 @@ use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{io, thread};
 
 use tokio::sync::oneshot;
 
+use super::clock::Clock;
 use super::mailbox::{Letter, Mailbox};
-use super::upstream::{TcpAsk, UpstreamSockets};
+use super::upstream::{TcpAsk, TcpQueues, UPSTREAM_TOKENS, UpstreamSockets};
 use super::{Client, Outcome, Responder, Rules, UpstreamHealth};
 use crate::cache::Key;
 use crate::forward::{Bound, Effect, Event, Failure, Forward, Refused, Share, TcpFailed, Waiting};
@@ -36,26 +37,6 @@ const ALLOCATION_OCTETS: usize = 16;
 const DRAIN_LOOK_MS: u32 = 50;
 /// The token of the doorbell; listeners are counted from 0, upstream sockets from `UPSTREAM_TOKENS`.
 const BELL_TOKEN: u64 = u64::MAX;
-/// The first token of upstream sockets: `upstream << 16 | socket` above it.
-pub(super) const UPSTREAM_TOKENS: u64 = 1 << 32;
-
-/// Milliseconds since the process started: what every room calls `now`.
-#[derive(Debug, Clone, Copy)]
-pub struct Clock(Instant);
-
-impl Clock {
-    /// Starts at 0 now.
-    #[must_use]
-    pub fn start() -> Self {
-        Self(Instant::now())
-    }
-
-    /// Now.
-    #[must_use]
-    pub fn now_ms(self) -> u64 {
-        u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-}
 
 /// Where the reply to a forwarded query goes.
 #[derive(Debug)]
@@ -140,7 +121,7 @@ pub struct WorkerParts {
     /// Its upstream sockets.
     pub upstreams: UpstreamSockets,
     /// Where questions for TCP go.
-    pub tcp: tokio::sync::mpsc::Sender<TcpAsk>,
+    pub tcp: TcpQueues,
     /// The process's clock.
     pub clock: Clock,
     /// When to end.
@@ -420,10 +401,11 @@ impl Worker {
                     parts.forward.on_udp_error(upstream, socket, now_ms, &mut self.effects);
                 }
             }
-            Effect::SendTcp { slot, upstream, packet, .. } => {
-                let ask = TcpAsk { worker: parts.index, slot, upstream, packet: packet.as_bytes().into() };
-                if parts.tcp.try_send(ask).is_err() {
-                    parts.forward.on_tcp_reply(slot, Err(TcpFailed::NotSent), now_ms, &mut self.effects);
+            Effect::SendTcp { slot, upstream, packet, deadline_ms } => {
+                let ask = TcpAsk { worker: parts.index, slot, packet: packet.as_bytes().into(), deadline_ms };
+                if parts.tcp.get(upstream).is_none_or(|queue| queue.try_send(ask).is_err()) {
+                    parts.responder.shard().limit(Limit::UpstreamTcp).bump();
+                    parts.forward.on_tcp_reply(slot, Err(TcpFailed::Uncounted), now_ms, &mut self.effects);
                 }
             }
             Effect::RenewSocket { upstream, socket } => parts.upstreams.renew(&self.poller, upstream, socket),

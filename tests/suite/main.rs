@@ -24,6 +24,7 @@ mod forward;
 mod fuzz_seeds;
 mod guarding;
 mod ladder;
+mod lines;
 mod manual;
 mod metrics;
 mod precedence;

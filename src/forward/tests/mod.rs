@@ -382,7 +382,7 @@ fn udp_says_nothing_of_tcp() {
 }
 
 #[test]
-fn what_was_not_sent_over_tcp_says_nothing_of_the_upstream() {
+fn a_failure_of_our_own_says_nothing_of_the_upstream() {
     let mut rig = Rig::new(1);
     for name in 0..9 {
         let sent = rig.ask(name).one();
@@ -390,7 +390,7 @@ fn what_was_not_sent_over_tcp_says_nothing_of_the_upstream() {
         assert!(again.is_tcp(), "{name}");
         let mut effects = Vec::new();
         let Via::Tcp(slot) = again.via else { unreachable!() };
-        rig.forward.on_tcp_reply(slot, Err(TcpFailed::NotSent), rig.now_ms, &mut effects);
+        rig.forward.on_tcp_reply(slot, Err(TcpFailed::Uncounted), rig.now_ms, &mut effects);
         assert_eq!(Outcome(effects).end(), Err(Failure::Network));
     }
 }

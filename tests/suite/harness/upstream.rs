@@ -10,6 +10,8 @@
 //! | `nx`, `nodata` | NXDOMAIN, or no record; with a SOA of 60 s |
 //! | `servfail` | SERVFAIL, EDE 6 with a text |
 //! | `tc` | TC over UDP, the answer over TCP |
+//! | `tc-hold`, `tc-drop` | TC over UDP; over TCP as `hold` and `drop` |
+//! | `tc-last` | TC over UDP; over TCP the answer, and the end of the connection |
 //! | `big` | 200 addresses; TC over UDP |
 //! | `medium` | 40 addresses, 680 octets or so |
 //! | `hold` | nothing, until [`Upstream::release`] |
@@ -20,11 +22,10 @@
 //! | any other | one address, TTL 300 |
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use super::{PATIENCE, client::Via};
 
@@ -56,10 +57,20 @@ pub enum Step {
     Send(Vec<Vec<u8>>),
     /// This waits for the release.
     Hold(Vec<u8>),
+    /// This leaves, and the connection ends.
+    Last(Vec<u8>),
 }
 
 /// How an upstream behaves.
 pub type Script = fn(&Asked) -> Step;
+
+/// Whom a reply goes to.
+enum Asker {
+    /// Over UDP.
+    Peer(SocketAddr),
+    /// Over TCP.
+    Stream(TcpStream),
+}
 
 /// What its threads share.
 #[derive(Default)]
@@ -69,7 +80,11 @@ struct Desk {
     /// Something came.
     came: Condvar,
     /// Replies that wait, and for whom.
-    held: Mutex<Vec<(Vec<u8>, SocketAddr)>>,
+    held: Mutex<Vec<(Vec<u8>, Asker)>>,
+    /// Every connection there was.
+    streams: Mutex<Vec<TcpStream>>,
+    /// How many.
+    connections: AtomicUsize,
     /// It ends.
     stop: AtomicBool,
 }
@@ -111,14 +126,7 @@ impl Upstream {
         };
         let streams = {
             let desk = Arc::clone(&desk);
-            thread::spawn(move || {
-                for stream in listener.incoming().map_while(Result::ok) {
-                    if desk.stop.load(Ordering::Acquire) {
-                        return;
-                    }
-                    serve_stream(stream, &desk, script);
-                }
-            })
+            thread::spawn(move || serve_streams(&listener, &desk, script))
         };
         Self { at, socket, desk, threads: vec![datagrams, streams] }
     }
@@ -133,6 +141,21 @@ impl Upstream {
         self.desk.asked.lock().unwrap().clone()
     }
 
+    /// How many came so.
+    pub fn seen_via(&self, via: Via) -> usize {
+        self.desk.asked.lock().unwrap().iter().filter(|asked| asked.via == via).count()
+    }
+
+    /// How many TCP connections there have been.
+    pub fn connections(&self) -> usize {
+        self.desk.connections.load(Ordering::Acquire)
+    }
+
+    /// Ends all connections.
+    pub fn close_connections(&self) {
+        self.desk.close_connections();
+    }
+
     /// Waits until so many queries for a name have come.
     pub fn wait_for(&self, qname: &str, count: usize) {
         let asked = self.desk.asked.lock().unwrap();
@@ -141,10 +164,13 @@ impl Upstream {
         assert!(!late.timed_out(), "{qname} was not asked for {count} times");
     }
 
-    /// Sends what is held.
+    /// Sends what is held, the last first.
     pub fn release(&self) {
-        for (reply, peer) in self.desk.held.lock().unwrap().drain(..) {
-            self.socket.send_to(&reply, peer).unwrap();
+        for (reply, asker) in self.desk.held.lock().unwrap().drain(..).rev() {
+            match asker {
+                Asker::Peer(peer) => drop(self.socket.send_to(&reply, peer).unwrap()),
+                Asker::Stream(stream) => write_message(&stream, &reply),
+            }
         }
     }
 }
@@ -178,6 +204,14 @@ impl Desk {
         self.asked.lock().unwrap().push(asked);
         self.came.notify_all();
     }
+
+    /// Ends all connections.
+    fn close_connections(&self) {
+        for stream in self.streams.lock().unwrap().drain(..) {
+            // The other end may have closed it already.
+            stream.shutdown(Shutdown::Both).ok();
+        }
+    }
 }
 
 /// Until the end.
@@ -198,32 +232,65 @@ fn serve_datagrams(socket: &UdpSocket, desk: &Desk, script: Script) {
                 }
             }
             Step::Hold(reply) => {
-                desk.held.lock().unwrap().push((reply, peer));
+                desk.held.lock().unwrap().push((reply, Asker::Peer(peer)));
                 desk.note(asked);
+            }
+            Step::Last(_) => panic!("a datagram has no connection to end"),
+        }
+    }
+}
+
+/// A thread a connection, until the end.
+fn serve_streams(listener: &TcpListener, desk: &Arc<Desk>, script: Script) {
+    let mut threads = Vec::new();
+    for stream in listener.incoming().map_while(Result::ok) {
+        if desk.stop.load(Ordering::Acquire) {
+            break;
+        }
+        desk.connections.fetch_add(1, Ordering::AcqRel);
+        desk.streams.lock().unwrap().push(stream.try_clone().unwrap());
+        let desk = Arc::clone(desk);
+        threads.push(thread::spawn(move || serve_stream(&stream, &desk, script)));
+    }
+    desk.close_connections();
+    threads.into_iter().for_each(|thread| drop(thread.join()));
+}
+
+/// Until either end closes it.
+fn serve_stream(mut stream: &TcpStream, desk: &Desk, script: Script) {
+    loop {
+        let mut length = [0; 2];
+        if stream.read_exact(&mut length).is_err() {
+            return;
+        }
+        let mut octets = vec![0; usize::from(u16::from_be_bytes(length))];
+        if stream.read_exact(&mut octets).is_err() {
+            return;
+        }
+        let asked = Asked::read(&octets, Via::Tcp);
+        match script(&asked) {
+            Step::Send(replies) => {
+                desk.note(asked);
+                replies.iter().for_each(|reply| write_message(stream, reply));
+            }
+            Step::Hold(reply) => {
+                desk.held.lock().unwrap().push((reply, Asker::Stream(stream.try_clone().unwrap())));
+                desk.note(asked);
+            }
+            Step::Last(reply) => {
+                desk.note(asked);
+                write_message(stream, &reply);
+                stream.shutdown(Shutdown::Both).ok();
+                return;
             }
         }
     }
 }
 
-/// One query a connection, as the server asks.
-fn serve_stream(mut stream: TcpStream, desk: &Desk, script: Script) {
-    stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-    let mut length = [0; 2];
-    if stream.read_exact(&mut length).is_err() {
-        return;
-    }
-    let mut octets = vec![0; usize::from(u16::from_be_bytes(length))];
-    stream.read_exact(&mut octets).unwrap();
-    let asked = Asked::read(&octets, Via::Tcp);
-    let step = script(&asked);
-    desk.note(asked);
-    if let Step::Send(replies) = step {
-        for reply in replies {
-            let length = u16::try_from(reply.len()).unwrap().to_be_bytes();
-            // Whoever asked may have gone.
-            stream.write_all(&[&length[..], &reply].concat()).ok();
-        }
-    }
+/// Writes one message; whoever asked may have gone.
+fn write_message(mut stream: &TcpStream, message: &[u8]) {
+    let length = u16::try_from(message.len()).unwrap().to_be_bytes();
+    stream.write_all(&[&length[..], message].concat()).ok();
 }
 
 impl Asked {
@@ -339,12 +406,13 @@ pub fn by_label(asked: &Asked) -> Step {
         ("nx", _) => only(asked.reply(0, 3, &[], true, None)),
         ("nodata", _) => only(asked.reply(0, 0, &[], true, None)),
         ("servfail", _) => only(asked.servfail()),
-        ("tc" | "big", Via::Udp) => only(asked.reply(TC, 0, &[], false, None)),
+        ("tc" | "big" | "tc-hold" | "tc-drop" | "tc-last", Via::Udp) => only(asked.reply(TC, 0, &[], false, None)),
         ("big", Via::Tcp) => only(asked.answer(0, 200)),
         ("medium", _) => only(asked.answer(0, 40)),
-        ("hold", _) => Step::Hold(one),
+        ("hold" | "tc-hold", _) => Step::Hold(one),
+        ("tc-last", _) => Step::Last(one),
         (held, _) if held.starts_with("held-") => Step::Hold(one),
-        ("drop", _) => Step::Send(vec![]),
+        ("drop" | "tc-drop", _) => Step::Send(vec![]),
         ("secure", _) => only(asked.answer(AD, 1)),
         ("forged-id", _) => {
             let mut forged = forge(one.clone());

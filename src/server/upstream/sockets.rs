@@ -1,4 +1,4 @@
-//! A worker's sockets to its upstreams, and the task that asks over TCP.
+//! A worker's UDP sockets to its upstreams.
 //!
 //! Each UDP socket is connected, on a port of the kernel's random choice, opened when it is first used, and retired in turn as `forward`
 //! says. How many there are comes from a process-wide budget: [`sockets_per_upstream`].
@@ -6,25 +6,16 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
-
-use super::mailbox::{Letter, Post};
-use super::worker::UPSTREAM_TOKENS;
-use crate::forward::{Slot, TcpFailed};
 use crate::sys::{Poller, connect_udp};
 
+/// The first token of upstream sockets: `upstream << 16 | socket` above it.
+pub(in crate::server) const UPSTREAM_TOKENS: u64 = 1 << 32;
 /// The most upstream sockets of the whole process.
 const SOCKETS_MAX: u64 = 8192;
 /// The most sockets a worker has to one upstream. Each query goes out on one port: 64 or 7,000 open ones, a forger has to hit that one in
 /// 28,000; fewer are drained in fewer system calls.
 const SOCKETS_PER_UPSTREAM_MAX: u64 = 64;
-/// The most questions over TCP at once.
-const TCP_ASKS_MAX: usize = 256;
 
 /// How many sockets each worker has to each upstream: the least of 8,192, half of the open files and a quarter of the ephemeral ports,
 /// divided; at least one.
@@ -53,12 +44,18 @@ impl UpstreamSockets {
     }
 
     /// The socket `socket` to `upstream`, if it is open.
-    pub(super) fn get(&self, upstream: usize, socket: u16) -> Option<&UdpSocket> {
+    pub(in crate::server) fn get(&self, upstream: usize, socket: u16) -> Option<&UdpSocket> {
         self.sockets.get(upstream)?.get(usize::from(socket))?.as_ref()
     }
 
     /// Sends over it, opening it first if need be.
-    pub(super) fn send(&mut self, poller: &Poller, upstream: usize, socket: u16, packet: &[u8]) -> io::Result<()> {
+    pub(in crate::server) fn send(
+        &mut self,
+        poller: &Poller,
+        upstream: usize,
+        socket: u16,
+        packet: &[u8],
+    ) -> io::Result<()> {
         let missing = || io::Error::from(io::ErrorKind::NotFound);
         let server = *self.servers.get(upstream).ok_or_else(missing)?;
         let slot = self.sockets.get_mut(upstream).and_then(|sockets| sockets.get_mut(usize::from(socket)));
@@ -75,7 +72,7 @@ impl UpstreamSockets {
     }
 
     /// Closes it; its next use opens another, on another port.
-    pub(super) fn renew(&mut self, poller: &Poller, upstream: usize, socket: u16) {
+    pub(in crate::server) fn renew(&mut self, poller: &Poller, upstream: usize, socket: u16) {
         let slot = self.sockets.get_mut(upstream).and_then(|sockets| sockets.get_mut(usize::from(socket)));
         if let Some(old) = slot.and_then(Option::take) {
             // Closing it would do, were it not for a copy that a child process might hold.
@@ -84,62 +81,9 @@ impl UpstreamSockets {
     }
 
     /// Upstream and socket of a token behind `UPSTREAM_TOKENS`.
-    pub(super) fn of_token(token: u64) -> Option<(usize, u16)> {
+    pub(in crate::server) fn of_token(token: u64) -> Option<(usize, u16)> {
         Some((usize::try_from(token >> 16).ok()?, u16::try_from(token & 0xffff).ok()?))
     }
-}
-
-/// A question for an upstream over TCP.
-#[derive(Debug)]
-pub struct TcpAsk {
-    /// Whose it is.
-    pub worker: usize,
-    /// Which query.
-    pub slot: Slot,
-    /// Whom to ask.
-    pub upstream: usize,
-    /// What to ask.
-    pub packet: Box<[u8]>,
-}
-
-/// Asks upstreams over TCP until the workers are gone: one connection a question (RFC 7766 §6.2.1 would reuse it), at most 256 at once.
-pub async fn ask_over_tcp(
-    mut asks: mpsc::Receiver<TcpAsk>,
-    servers: Arc<[SocketAddr]>,
-    posts: Arc<[Post]>,
-    timeout: Duration,
-) {
-    let permits = Arc::new(Semaphore::new(TCP_ASKS_MAX));
-    let mut tasks = JoinSet::new();
-    while let Some(ask) = asks.recv().await {
-        while tasks.try_join_next().is_some() {}
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
-        let (Some(&server), posts) = (servers.get(ask.upstream), Arc::clone(&posts)) else { continue };
-        tasks.spawn(async move {
-            let result = match tokio::time::timeout(timeout, exchange(server, &ask.packet)).await {
-                Ok(Ok(reply)) => Ok(reply),
-                Ok(Err(_)) | Err(_) => Err(TcpFailed::NoReply),
-            };
-            let taken = posts.get(ask.worker).is_some_and(|post| post.put(Letter::Reply { slot: ask.slot, result }));
-            if !taken {
-                tracing::debug!("a mailbox is full; the query runs into its time limit");
-            }
-            drop(permit);
-        });
-    }
-}
-
-/// One question and its reply, length-led (RFC 1035 §4.2.2, RFC 7766 §8: in one segment).
-async fn exchange(server: SocketAddr, packet: &[u8]) -> io::Result<Box<[u8]>> {
-    let length = u16::try_from(packet.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let mut stream = TcpStream::connect(server).await?;
-    stream.set_nodelay(true)?;
-    let framed = [&length.to_be_bytes(), packet].concat();
-    stream.write_all(&framed).await?;
-    let length = stream.read_u16().await?;
-    let mut reply = vec![0; usize::from(length)].into_boxed_slice();
-    stream.read_exact(&mut reply).await?;
-    Ok(reply)
 }
 
 #[cfg(test)]
