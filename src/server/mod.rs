@@ -27,6 +27,7 @@ pub use respond::{Miss, Outcome, Responder};
 pub use rules::Rules;
 pub use stream::{StreamParts, serve_streams};
 pub use upstream::{
-    LINES_MAX, TcpAsk, TcpAskers, TcpParts, TcpQueues, UpstreamSockets, ask_over_tcp, sockets_per_upstream, tcp_queues,
+    LINES_PER_UPSTREAM_MAX, TcpAsk, TcpAskers, TcpParts, TcpQueues, UpstreamSockets, ask_over_tcp,
+    sockets_per_upstream, tcp_queues,
 };
 pub use worker::{Shutdown, Waiter, Worker, WorkerParts};

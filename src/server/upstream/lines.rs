@@ -18,9 +18,9 @@ use crate::forward::TcpFailed;
 
 /// The most connections to one upstream (RFC 7766 §6.2.2 asks for few). A guess: 400 questions out are a thousand and more a second at any round
 /// trip on one continent.
-pub const LINES_MAX: usize = 4;
+pub const LINES_PER_UPSTREAM_MAX: usize = 4;
 /// The most questions that wait to be asked again, or for the line they need: all that lines can have lost at once.
-const WAITING_MAX: usize = LINES_MAX * PIPELINE_MAX;
+const WAITING_MAX: usize = LINES_PER_UPSTREAM_MAX * PIPELINE_MAX;
 /// Lines that ended after their first reply, with questions out, before a server gets a line for each question: once may be a restart.
 const SINGLES_SEEN: u8 = 2;
 /// For how long, milliseconds. A guess: long against the few questions it costs to find out again.
@@ -71,7 +71,7 @@ pub(super) enum Effect<A> {
 pub(super) struct Lines<A> {
     /// How long a try waits, milliseconds: a line that is waited for in vain for so long gets no further question.
     patience_ms: u64,
-    /// At most [`LINES_MAX`], the newest last.
+    /// At most [`LINES_PER_UPSTREAM_MAX`], the newest last.
     lines: Vec<Line<A>>,
     /// The number of the newest line.
     newest: u64,
@@ -102,7 +102,7 @@ impl<A> Lines<A> {
     /// Whether a question that is asked now is sent now.
     pub(super) fn has_room(&self, now_ms: u64) -> bool {
         self.waiting.len() < WAITING_MAX
-            && (self.lines.len() < LINES_MAX
+            && (self.lines.len() < LINES_PER_UPSTREAM_MAX
                 || self.lines.iter().any(|line| line.waiting() == 0 || self.is_usable(line, now_ms)))
     }
 
@@ -215,7 +215,7 @@ impl<A> Lines<A> {
         if let Some((place, _)) = usable.min_by_key(|(_, line)| line.waiting()) {
             return Some(place);
         }
-        if self.lines.len() >= LINES_MAX {
+        if self.lines.len() >= LINES_PER_UPSTREAM_MAX {
             // One that nothing waits on makes room.
             let place = self.lines.iter().position(|line| line.waiting() == 0)?;
             self.close(place, now_ms, effects);
@@ -332,7 +332,7 @@ mod tests {
         fn told(&mut self, happens: impl FnOnce(&mut Lines<u16>, u64, &mut Vec<Effect<u16>>)) -> Told {
             let mut effects = Vec::new();
             happens(&mut self.lines, self.now_ms, &mut effects);
-            assert!(self.lines.lines.len() <= LINES_MAX);
+            assert!(self.lines.lines.len() <= LINES_PER_UPSTREAM_MAX);
             Told(effects)
         }
 

@@ -18,7 +18,7 @@ mod tcp;
 #[cfg(test)]
 mod simulation;
 
-pub use lines::LINES_MAX;
+pub use lines::LINES_PER_UPSTREAM_MAX;
 pub use sockets::{UpstreamSockets, sockets_per_upstream};
 pub use tcp::{TcpAsk, TcpAskers, TcpParts, TcpQueues, ask_over_tcp, tcp_queues};
 

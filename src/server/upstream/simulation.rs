@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::line::{PIPELINE_MAX, Question};
-use super::lines::{Effect, End, LINES_MAX, Lines};
+use super::lines::{Effect, End, LINES_PER_UPSTREAM_MAX, Lines};
 
 /// How many worlds.
 const SEEDS: u64 = 400;
@@ -151,7 +151,7 @@ impl World {
                 }
             }
             effects.into_iter().for_each(|effect| self.take(effect));
-            assert!(self.open <= LINES_MAX, "{} connections", self.open);
+            assert!(self.open <= LINES_PER_UPSTREAM_MAX, "{} connections", self.open);
             self.ask_queued();
         }
         assert_eq!((self.open, self.queue.len()), (0, 0), "all is closed in the end");

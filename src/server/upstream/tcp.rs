@@ -23,7 +23,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::super::clock::Clock;
 use super::super::mailbox::{Letter, Post};
 use super::line::{PIPELINE_MAX, Question};
-use super::lines::{Effect, End, LINES_MAX, Lines};
+use super::lines::{Effect, End, LINES_PER_UPSTREAM_MAX, Lines};
 use crate::forward::Slot;
 use crate::metrics::Shard;
 
@@ -31,7 +31,7 @@ use crate::metrics::Shard;
 /// between cities, some 350 ms.
 const PATIENCE_MIN_MS: u32 = 800;
 /// Messages and ends of lines that wait for an upstream's task; more are left in their sockets (a guess: each is a few microseconds' work).
-const EVENTS_MAX: usize = 4 * LINES_MAX;
+const EVENTS_MAX: usize = 4 * LINES_PER_UPSTREAM_MAX;
 
 /// A question for an upstream over TCP.
 #[derive(Debug)]
