@@ -260,7 +260,8 @@ fn a_start_that_fails_says_so_in_the_logs_own_format() {
     fs::remove_file(plan.path("ads")).unwrap();
     let output = run(&["serve", "--config", &plan.write().display().to_string()]);
     let (_, log) = texts(&output);
-    let last: serde_json::Value = log.lines().map(|line| serde_json::from_str(line).unwrap()).last().unwrap();
+    let events: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let last = events.last().unwrap();
     assert_eq!((output.status.code(), last["message"].as_str()), (Some(1), Some("the server ended")), "{log}");
     assert!(last["error"].as_str().unwrap().contains("not started; mend the sources"), "{log}");
 }
