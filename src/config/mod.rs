@@ -5,6 +5,7 @@
 
 mod fault;
 mod feeds;
+mod networks;
 mod reader;
 mod reload;
 mod resolv;

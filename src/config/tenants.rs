@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use ipnet::IpNet;
 
+use super::networks::networks;
 use super::reader::{Placed, Section};
-use super::rooms::{DOMAIN, WORD, domain, networks, or, word};
+use super::rooms::{DOMAIN, WORD, domain, or, word};
 use super::sinkholes::sinkhole;
 use crate::index::{FEEDS_MAX, FeedId};
 use crate::name::Name;

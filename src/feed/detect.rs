@@ -344,7 +344,7 @@ mod tests {
             ("a.example.com,2021\n", Detected::Text(TextFormat::Csv)),
             ("a.example.com\n", Detected::Text(TextFormat::Csv)),
             ("{\"Event\": {}}", Detected::Json(JsonFormat::Misp)),
-            ("<p>", Detected::Foreign("an HTML or XML page")),
+            ("<p>", Detected::Page),
         ] {
             assert_eq!(detect_with(head.as_bytes(), true), want, "{head:?}");
             assert_eq!(detect_with(head.as_bytes(), false), detect(head.as_bytes()), "{head:?}");

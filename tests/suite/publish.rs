@@ -271,9 +271,9 @@ fn what_an_artifact_cannot_carry_is_not_compiled() {
         let said = ends(code, &["compile", "--out", &out, "--config", &plan.write().display().to_string()]);
         said.1
     };
-    let own = Plan::new().feed("index.cenote", "kestrel.test\n");
-    assert!(compile(&own, 1).contains("the source of feed index.cenote"));
-    assert_eq!(fs::read_to_string(own.path("index.cenote")).unwrap(), "kestrel.test\n");
+    let (own, source) = (Plan::new().feed("ads", "kestrel.test\n"), "kestrel.test\n");
+    let said = ends(1, &["compile", "--out", &own.path("ads"), "--config", &own.write().display().to_string()]).1;
+    assert!(said.contains("the source of feed ads") && fs::read_to_string(own.path("ads")).unwrap() == source, "{said}");
     assert!(compile(&Plan::new(), 1).contains("at least one [[feed]]"));
     let (zone, passes) = ("@ SOA ns host 1 2 3 4 5\n", "@ SOA ns host 1 2 3 4 5\nb.kestrel.test CNAME rpz-passthru.\n");
     let nx = format!("{zone}kestrel.test CNAME .\n*.kestrel.test CNAME .\n");
