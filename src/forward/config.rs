@@ -37,7 +37,8 @@ pub struct Config {
     pub waiting_max_mb: u32,
     /// The most queries of one client network that may wait in one worker; one more is SERVFAIL.
     pub waiting_per_client_max: usize,
-    /// The most questions that wait for a connection to one upstream, of all workers; one more is asked of the next upstream.
+    /// The most questions that wait for a connection to one upstream, of all workers; one more is asked of the next upstream. A worker hands over
+    /// hundreds before their task's thread runs: with 256, 3 to 5 % of 640 at once were turned away though connections had room.
     pub tcp_waiting_max: usize,
     /// Whether letter case is randomised (draft-vixie-dnsext-dns0x20).
     pub randomize_case: bool,
@@ -101,7 +102,7 @@ impl Default for Config {
             waiting_max_mb: 16,
             // A quarter of what may be in flight; Unbound's wait-limit is 1,000.
             waiting_per_client_max: 2048,
-            tcp_waiting_max: 256,
+            tcp_waiting_max: 1024,
             randomize_case: true,
         }
     }

@@ -273,7 +273,10 @@ fn what_an_artifact_cannot_carry_is_not_compiled() {
     };
     let (own, source) = (Plan::new().feed("ads", "kestrel.test\n"), "kestrel.test\n");
     let said = ends(1, &["compile", "--out", &own.path("ads"), "--config", &own.write().display().to_string()]).1;
-    assert!(said.contains("the source of feed ads") && fs::read_to_string(own.path("ads")).unwrap() == source, "{said}");
+    assert!(
+        said.contains("the source of feed ads") && fs::read_to_string(own.path("ads")).unwrap() == source,
+        "{said}"
+    );
     assert!(compile(&Plan::new(), 1).contains("at least one [[feed]]"));
     let (zone, passes) = ("@ SOA ns host 1 2 3 4 5\n", "@ SOA ns host 1 2 3 4 5\nb.kestrel.test CNAME rpz-passthru.\n");
     let nx = format!("{zone}kestrel.test CNAME .\n*.kestrel.test CNAME .\n");
