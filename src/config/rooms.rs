@@ -527,7 +527,7 @@ mod tests {
             Path::new("c.toml"),
         )
         .unwrap();
-        let shown = |network: &IpNet| network.to_string();
+        let shown = |network: &ipnet::IpNet| network.to_string();
         assert_eq!(
             settings.access.allow.iter().map(shown).collect::<Vec<_>>(),
             ["192.0.2.1/32", "10.0.0.0/8", "0.0.0.0/0"]
