@@ -93,26 +93,23 @@ pub enum Limit {
     WaitingPerClient,
     /// A query that came over a stream was not taken because too many waited for a worker.
     Handover,
-    /// `server.tcp-connections`: a connection was closed for another's sake, or not taken.
+    /// `server.tcp-connections`: a connection was not taken because there were too many.
     TcpConnections,
     /// `server.tcp-connections-per-client`: a connection was not taken because its client had too many.
     TcpConnectionsPerClient,
-    /// `server.tcp-buffers-max-mb`: a connection was closed because too much memory was taken by what clients did not read.
-    TcpBuffers,
     /// `upstream.tcp-waiting-max`: a question to an upstream over TCP was not taken because too many waited for it.
     UpstreamTcp,
 }
 
 impl Limit {
     /// Every one, with its label.
-    pub const ALL: [(Self, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str); 7] = [
         (Self::InFlight, "in-flight"),
         (Self::Waiting, "waiting"),
         (Self::WaitingPerClient, "waiting-per-client"),
         (Self::Handover, "handover"),
         (Self::TcpConnections, "tcp-connections"),
         (Self::TcpConnectionsPerClient, "tcp-connections-per-client"),
-        (Self::TcpBuffers, "tcp-buffers"),
         (Self::UpstreamTcp, "upstream-tcp"),
     ];
 }

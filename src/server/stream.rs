@@ -7,7 +7,6 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io::{self, Cursor};
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +23,7 @@ use super::proxy::{ProxyHeader, identify};
 use super::respond::Miss;
 use super::{Client, Config, Outcome, Responder, Rules};
 use crate::metrics::{Limit, Outcome as Counted, Transport};
+use crate::net::ClientNetwork;
 use crate::policy::Live;
 use crate::wire::{Ede, HEADER_OCTETS, STREAM_OCTETS_MAX};
 
@@ -51,21 +51,21 @@ pub struct StreamParts {
 }
 
 /// How many connections each client has. Lives in memory while they last, and nowhere else.
-type PerClient = Arc<Mutex<HashMap<IpAddr, usize>>>;
+type PerClient = Arc<Mutex<HashMap<ClientNetwork, usize>>>;
 
 /// One connection's place among its client's; given back when it ends.
 struct Seat {
     /// The count.
     clients: PerClient,
     /// Whose.
-    client: IpAddr,
+    client: ClientNetwork,
     /// Its place among all connections.
     _permit: OwnedSemaphorePermit,
 }
 
 impl Seat {
     /// Takes a seat, if this client has fewer than `most`.
-    fn take(clients: &PerClient, client: IpAddr, most: usize, permit: OwnedSemaphorePermit) -> Option<Self> {
+    fn take(clients: &PerClient, client: ClientNetwork, most: usize, permit: OwnedSemaphorePermit) -> Option<Self> {
         let mut seats = clients.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = seats.entry(client).or_insert(0);
         if *taken >= most {
@@ -119,7 +119,7 @@ async fn accept(
     clients: PerClient,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut connections = JoinSet::new();
+    let (mut connections, counts) = (JoinSet::new(), (parts.responder)());
     loop {
         while connections.try_join_next().is_some() {}
         let accepted = tokio::select! {
@@ -129,13 +129,19 @@ async fn accept(
         match accepted {
             Ok((stream, peer)) => {
                 // Over the limit: closed at once, which a client understands (RFC 7766 §6.2.2 lets us).
-                let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
+                let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
+                    counts.shard().limit(Limit::TcpConnections).bump();
+                    continue;
+                };
                 let client = Client::direct(peer.ip(), place);
                 // A connection keeps what it began with, whatever a reload says meanwhile.
                 let peer = Peer { client, listed: parts.rules.load().proxies.lists(client.address()) };
                 // A load balancer's connections are those of many clients: only the limit on all connections holds it.
                 let most = if peer.listed { usize::MAX } else { parts.config.tcp_connections_per_client_max };
-                let Some(seat) = Seat::take(&clients, client.address(), most, permit) else { continue };
+                let Some(seat) = Seat::take(&clients, ClientNetwork::of(client.address()), most, permit) else {
+                    counts.shard().limit(Limit::TcpConnectionsPerClient).bump();
+                    continue;
+                };
                 connections.spawn(converse(stream, peer, seat, Arc::clone(&parts), stop.clone()));
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
