@@ -44,7 +44,7 @@ pub struct Config {
     pub receive_buffer_kb: u32,
     /// The most TCP connections at once.
     pub tcp_connections_max: usize,
-    /// The most TCP connections of one client address.
+    /// The most TCP connections of one client network.
     pub tcp_connections_per_client_max: usize,
     /// A TCP connection that is silent for this long is closed, seconds (RFC 7766 §6.2.3).
     pub tcp_idle_secs: u32,
