@@ -155,7 +155,11 @@ fn feed_format() {
             "adblock-anchors",
             "||a.test^ # x\n@@|b.a.test|\n|c.test^\n||d.test\n@@e.d.test\n|c.test^$badfilter\n0 f.test ; x\n",
         ),
-        (1, "plain-defanged", "a[.]example[dot]com\nhxxp://b.example.com/\nc[.]example,d[.]example\ne.example#x\nf.example ; x\n"),
+        (
+            1,
+            "plain-defanged",
+            "a[.]example[dot]com\nhxxp://b.example.com/\nc[.]example,d[.]example\ne.example#x\nf.example ; x\n",
+        ),
         (
             2,
             "adblock-overrule",
