@@ -16,7 +16,7 @@
 //! ```
 //!
 //! What it keeps is bounded: flights, the memory of who waits, tries of a flight, timers; and when there is no more room, whoever asks for most
-//! gives way ([`Shares`](shares::Shares)). A query forwarded and answered costs no allocation here but
+//! gives way (`shares`). A query forwarded and answered costs no allocation here but
 //! the answer's own two, once the tables have grown.
 
 mod check;
